@@ -13,10 +13,12 @@ mod target;
 mod tests;
 
 use crate::http::{Body, Context, options};
-use answers::{method_not_allowed, refused};
+use answers::method_not_allowed;
+pub(crate) use answers::refused;
 use bytes::Bytes;
 use chat_core::protocol::Refusal;
 use chat_core::{Guest, Hub, Peer};
+use http::request::Parts;
 use http::{Method, Request, Response};
 use query::Query;
 use std::sync::Arc;
@@ -38,21 +40,41 @@ impl Caller {
     }
 }
 
+/// Returns whether a request with this path, whatever its method, may open a room.
+pub(crate) fn opens_room(path: &str) -> bool {
+    matches!(Target::parse(path), Ok(Target::Events(_)))
+}
+
+/// Returns in whose name a request asks, before its body is read.
+///
+/// # Errors
+///
+/// Returns the answer if the peer may not ask for anything, or may not publish under the nick of the request.
+pub(crate) async fn admit<'a>(
+    context: &'a Context,
+    head: &Parts,
+) -> Result<&'a Guest, Response<Body>> {
+    let admitting = async {
+        let guest = context.caller.guest(&context.hub, &context.peer).await?;
+        if head.method == Method::POST {
+            let query = Query::parse(head.uri.query().unwrap_or_default())?;
+            guest.check(query.get("nick")).await?;
+        }
+        Ok(guest)
+    };
+    let admitted: Result<_, Refusal> = admitting.await;
+    admitted.map_err(|refusal| refused(&refusal))
+}
+
 /// Answers a request under `/rooms` whose body was read.
 ///
-/// The answer to a request for events is endless: its body ends when the room is closed or the hub drains.
+/// The answer to a request for events is endless: its body ends when the room is closed, when the policy no longer
+/// admits the peer, or when the hub drains.
 ///
 /// # Cancel safety
 ///
 /// Dropping the future does not withdraw a message that is being published.
-pub(crate) async fn answer(context: &Context, request: &Request<Bytes>) -> Response<Body> {
-    match context.caller.guest(&context.hub, &context.peer).await {
-        Ok(guest) => answer_guest(guest, request).await,
-        Err(refusal) => refused(&refusal),
-    }
-}
-
-async fn answer_guest(guest: &Guest, request: &Request<Bytes>) -> Response<Body> {
+pub(crate) async fn answer(guest: &Guest, request: &Request<Bytes>) -> Response<Body> {
     match try_answer(guest, request).await {
         Ok(response) => response,
         Err(refusal) => refused(&refusal),

@@ -13,7 +13,7 @@ mod router;
 pub(crate) mod safety;
 mod state;
 
-pub(crate) use answer::{Refusal, full};
+pub(crate) use answer::{Endless, Refusal, full};
 pub(crate) use connection::Connection;
 pub(crate) use request_line::RequestLine;
 pub(crate) use router::{READS, options};

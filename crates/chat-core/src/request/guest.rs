@@ -290,23 +290,6 @@ impl Guest {
         self.charge(Cost::bytes(bytes));
     }
 
-    /// Charges the peer's address for input of this many bytes, and waits if the address has sent too much; see
-    /// [`Limits::bytes_per_minute`](crate::Limits::bytes_per_minute). Waits for at most 20 s.
-    ///
-    /// # Cancel safety
-    ///
-    /// The bytes are charged even if the future is dropped once it was polled.
-    pub async fn charge_input(&self, bytes: usize) {
-        let account = self.address.as_ref();
-        let charge = |account: &Arc<AddressAccount>| {
-            account.charge(Charge::Bytes, bytes as u64, Instant::now())
-        };
-        if let Some(until) = account.and_then(charge) {
-            self.hub.counters().rate_pauses.add(1);
-            tokio::time::sleep_until(until).await;
-        }
-    }
-
     /// Asks the policy whether the peer may connect under this nick. Each request asks by itself; this is for a program
     /// that must know before it reads the rest of the request.
     ///

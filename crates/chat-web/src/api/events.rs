@@ -1,14 +1,15 @@
 //! `GET /rooms/{room}/events`: the events of a room as server-sent events.
 //!
 //! Invariant: the stream reads the room only as fast as the peer takes it, so a slow peer costs bounded memory. It
-//! receives every message after the position from which it resumes, or a `gap` event.
+//! receives every message after the position from which it resumes, or a `gap` event. A peer that the policy no longer
+//! admits is told so, and receives nothing more.
 
 use crate::api::answers::typed;
 use crate::api::query::{Named, Query, bad};
-use crate::http::{Body, full};
+use crate::http::{Body, Endless, full};
 use bytes::{Bytes, BytesMut};
 use chat_core::log::Position;
-use chat_core::protocol::{JoinRequest, Missed, Refusal};
+use chat_core::protocol::{Code, JoinRequest, Missed, Refusal};
 use chat_core::rooms::RoomInfo;
 use chat_core::{CloseReason, Event, Guest, GuestEvents, SessionEvent};
 use chat_json::wire;
@@ -24,7 +25,7 @@ use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 /// The header with which a browser resumes a stream.
 const LAST_EVENT_ID: &str = "last-event-id";
@@ -65,13 +66,16 @@ pub(super) async fn follow(
         after.is_none() && request.limit.is_none(),
         &mut first,
     );
+    guest.charge_answer(first.len());
     let ping_after = guest.hub().limits().ping_after;
     let stream = EventStream::new(first, events, ping_after);
-    Ok(stream_of(
+    let mut response = stream_of(
         StreamBody::new(stream)
             .map_err(|never| match never {})
             .boxed(),
-    ))
+    );
+    response.extensions_mut().insert(Endless);
+    Ok(response)
 }
 
 fn stream_of(body: Body) -> Response<Body> {
@@ -97,18 +101,31 @@ struct EventStream(Mutex<BoxStream<'static, Result<Frame<Bytes>, Infallible>>>);
 
 /// What a stream does next.
 enum State {
-    Begin(Chunk, Box<GuestEvents>),
-    GoOn(Box<GuestEvents>),
+    Begin(Chunk, Box<Following>),
+    GoOn(Box<Following>),
     End,
+}
+
+/// The events of a room, and when the policy is asked again.
+struct Following {
+    events: GuestEvents,
+    /// How long the stream may be silent, and how often the policy is asked.
+    ping_after: Duration,
+    check_at: Instant,
 }
 
 impl EventStream {
     fn new(first: Chunk, events: GuestEvents, ping_after: Duration) -> Self {
-        let begin = State::Begin(first, Box::new(events));
+        let following = Following {
+            events,
+            ping_after,
+            check_at: Instant::now() + ping_after,
+        };
+        let begin = State::Begin(first, Box::new(following));
         let chunks = futures::stream::unfold(begin, move |state| async move {
             let (chunk, state) = match state {
-                State::Begin(first, events) => (first, State::GoOn(events)),
-                State::GoOn(events) => next_chunk(events, ping_after).await,
+                State::Begin(first, following) => (first, State::GoOn(following)),
+                State::GoOn(following) => following.next_chunk().await,
                 State::End => return None,
             };
             Some((Ok(Frame::data(chunk.freeze())), state))
@@ -127,37 +144,60 @@ impl Stream for EventStream {
     }
 }
 
-/// Waits for events, and writes those that are ready. If there are none for a while, writes a comment, so that the peer
-/// and the proxies before it see that the stream is alive.
-async fn next_chunk(mut events: Box<GuestEvents>, ping_after: Duration) -> (Chunk, State) {
-    let mut chunk = Chunk::new();
-    let Ok(mut next) = timeout(ping_after, events.next()).await else {
-        chunk.extend_from_slice(b":\n\n");
-        return (chunk, State::GoOn(events));
-    };
-    let state = loop {
-        let Some(event) = next else {
-            write_bye(&mut chunk);
-            break State::End;
-        };
-        let before = chunk.len();
-        write_event(&events, &event, &mut chunk);
-        match event {
-            // A replay is an answer.
-            Event::Replayed(_) => events.guest().charge_answer(chunk.len() - before),
-            // The stream ends. A browser reconnects, and opens the room again.
-            Event::Closed(_) => break State::End,
-            _ => {}
+impl Following {
+    /// Asks the policy again, if it was not asked for a while.
+    async fn check_when_due(&mut self) -> Result<(), Refusal> {
+        if Instant::now() < self.check_at {
+            return Ok(());
         }
-        if chunk.len() >= CHUNK_BYTES {
-            break State::GoOn(events);
-        }
-        next = match events.next().now_or_never() {
-            Some(next) => next,
-            None => break State::GoOn(events),
+        self.check_at = Instant::now() + self.ping_after;
+        self.events.check().await
+    }
+
+    /// Waits for events, and writes those that are ready. If there are none for a while, writes a comment, so that the
+    /// peer and the proxies before it see that the stream is alive.
+    async fn next_chunk(mut self: Box<Self>) -> (Chunk, State) {
+        let ping_at = Instant::now() + self.ping_after;
+        let mut chunk = Chunk::new();
+        let mut next = loop {
+            if let Err(refusal) = self.check_when_due().await {
+                write_refused(&refusal, &mut chunk);
+                return (chunk, State::End);
+            }
+            let wake_at = self.check_at.min(ping_at);
+            match timeout_at(wake_at, self.events.next()).await {
+                Ok(next) => break next,
+                Err(_) if wake_at < ping_at => {}
+                Err(_) => {
+                    chunk.extend_from_slice(b":\n\n");
+                    return (chunk, State::GoOn(self));
+                }
+            }
         };
-    };
-    (chunk, state)
+        let events = &mut self.events;
+        loop {
+            let Some(event) = next else {
+                write_drained(&mut chunk);
+                return (chunk, State::End);
+            };
+            let before = chunk.len();
+            write_event(events, &event, &mut chunk);
+            match event {
+                // A replay is an answer.
+                Event::Replayed(_) => events.guest().charge_answer(chunk.len() - before),
+                // The stream ends. A browser reconnects, and opens the room again.
+                Event::Closed(_) => return (chunk, State::End),
+                _ => {}
+            }
+            if chunk.len() >= CHUNK_BYTES {
+                return (chunk, State::GoOn(self));
+            }
+            next = match events.next().now_or_never() {
+                Some(next) => next,
+                None => return (chunk, State::GoOn(self)),
+            };
+        }
+    }
 }
 
 /// Writes the beginning of a stream: how long to wait before reconnecting, and the room as it is. If the stream does not
@@ -183,17 +223,33 @@ fn write_event(events: &GuestEvents, event: &Event, out: &mut Chunk) {
 }
 
 /// Writes the last event of a stream that ends because the hub drains.
-fn write_bye(out: &mut Chunk) {
+fn write_drained(out: &mut Chunk) {
     if let Some(bye) = wire::Event::bye(&CloseReason::Draining) {
-        if let wire::Event::Bye {
-            after_ms: Some(after_ms),
-            ..
-        } = &bye
-        {
-            write_field(out, format_args!("retry: {after_ms}\n"));
-        }
-        write_wire(&bye, None, out);
+        write_bye(&bye, out);
     }
+}
+
+/// Writes the last event of a stream that the policy refuses. A browser reconnects, and is then refused by a status.
+fn write_refused(refusal: &Refusal, out: &mut Chunk) {
+    let may_return = refusal.code != Code::Denied;
+    let bye = wire::Event::Bye {
+        code: refusal.code.as_str().into(),
+        reason: Some(refusal.message.as_str().into()),
+        reconnect: may_return,
+        after_ms: may_return.then_some(RETRY_MS),
+    };
+    write_bye(&bye, out);
+}
+
+fn write_bye(bye: &wire::Event<'_>, out: &mut Chunk) {
+    if let wire::Event::Bye {
+        after_ms: Some(after_ms),
+        ..
+    } = bye
+    {
+        write_field(out, format_args!("retry: {after_ms}\n"));
+    }
+    write_wire(bye, None, out);
 }
 
 /// Writes an event under the name that it has in JSON Lines.

@@ -50,7 +50,6 @@ pub(super) async fn publish(
     headers: &HeaderMap,
     body: &[u8],
 ) -> Result<Response<Body>, Refusal> {
-    guest.charge_input(body.len()).await;
     let posted = parse(form(headers)?, body)?;
     let key = key(headers, posted.key.as_deref())?;
     let nick = query.get("nick");

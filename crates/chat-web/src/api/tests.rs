@@ -1,10 +1,11 @@
 //! Requests to a hub in process: what is answered, and what is refused.
 
-use super::answer_guest;
+use super::answer;
 use super::answers::status;
 use crate::http::Body;
 use bytes::Bytes;
 use chat_core::log::Timestamp;
+use chat_core::policy::{Decision, Policy, Visitor};
 use chat_core::protocol::Code;
 use chat_core::{Guest, Hub, Limits, Peer, Rate};
 use chat_testkit::WordPolicy;
@@ -15,6 +16,9 @@ use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tokio::time::Instant;
 
 const TEXT: [(&str, &str); 1] = [("content-type", "application/x-www-form-urlencoded")];
 const JSON: [(&str, &str); 1] = [("content-type", "application/json")];
@@ -47,7 +51,7 @@ async fn ask(
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    answer_guest(guest, &request.body(body.into()).unwrap()).await
+    answer(guest, &request.body(body.into()).unwrap()).await
 }
 
 /// Returns the status and the JSON of an answer.
@@ -568,4 +572,87 @@ async fn events_of_a_closed_room_end_and_a_new_stream_opens_it_again() {
     assert!(again.next().now_or_never().is_none());
     drop(again);
     assert_eq!(hub.stats().rooms, 0);
+}
+
+/// Lets nobody connect, once it is told to.
+#[derive(Clone, Default)]
+struct Ban(Arc<AtomicBool>);
+
+impl Policy for Ban {
+    async fn connect(&self, _who: &Visitor, _nick: Option<&str>) -> Decision {
+        if self.0.load(Ordering::Relaxed) {
+            Decision::refuse("banned")
+        } else {
+            Decision::Allow
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_is_banned_is_told_so_and_its_stream_ends() {
+    let ban = Ban::default();
+    let hub = Hub::builder().policy(ban.clone()).build();
+    let guest = guest(&hub).await;
+    let mut silent = Events::open(&guest, "/rooms/dev/events", &[]).await;
+    silent.event().await;
+    let alice = hub.session(Some("alice")).await.unwrap();
+    let mut busy = Events::open(&guest, "/rooms/ops/events", &[]).await;
+    busy.event().await;
+    ban.0.store(true, Ordering::Relaxed);
+    let begun = Instant::now();
+    assert_eq!(silent.next().await.as_deref(), Some(":"));
+    let bye = |(id, name, data): (Option<String>, String, Value)| {
+        assert_eq!((id, name.as_str()), (None, "bye"));
+        let expected =
+            json!({"ev": "bye", "code": "denied", "reason": "banned", "reconnect": false});
+        assert_eq!(data, expected);
+    };
+    bye(silent.event().await);
+    assert_eq!(silent.next().await, None);
+    assert_eq!(begun.elapsed().as_secs(), 25);
+    // A stream that is never silent sends no comment.
+    let mut texts = 0;
+    let last = loop {
+        alice.publish("ops", "busy").await.unwrap();
+        let event = busy.event().await;
+        if event.1 != "said" {
+            break event;
+        }
+        texts += 1;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    };
+    bye(last);
+    assert!(texts <= 26, "{texts}");
+    assert_eq!(busy.next().await, None);
+    let refused = ask(&guest, "GET", "/rooms/ops/events", &[], "").await;
+    assert_eq!(refused.status(), 403);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_beginning_of_a_stream_is_charged_to_the_address() {
+    let rate = |n| NonZeroU32::new(n).unwrap();
+    let hub = hub(|limits| {
+        limits.answers_per_address = Some(Rate {
+            burst: rate(1),
+            per_second: rate(1),
+        });
+    });
+    let mut members = Vec::new();
+    for number in 0..50 {
+        let nick = format!("a-member-with-a-long-name-{number}");
+        let session = hub.session(Some(&nick)).await.unwrap();
+        members.push((session.join("ops").await.unwrap(), session));
+    }
+    let guest = guest(&hub).await;
+    let mut opened = 0;
+    loop {
+        let response = ask(&guest, "GET", "/rooms/ops/events", &[], "").await;
+        if response.status() != 200 {
+            assert_eq!(read(response).await.0, 429);
+            break;
+        }
+        opened += 1;
+        assert!(opened < 100);
+    }
+    assert!(opened > 5, "{opened}");
 }

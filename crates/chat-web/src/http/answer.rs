@@ -23,6 +23,10 @@ pub(crate) struct Refusal {
     pub(crate) closes: bool,
 }
 
+/// Marks an answer, in its extensions, that ends only when the peer ends its side of the connection.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Endless;
+
 /// The form of the body of a refusal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Form {
@@ -54,6 +58,19 @@ impl Refusal {
     /// Refuses a request whose meaning is not clear: where its body ends, for example.
     pub(crate) fn bad_request(message: &'static str) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "bad_request", message).closing()
+    }
+
+    /// Refuses a request that hyper can't parse, with the status that hyper has chosen.
+    pub(crate) fn unparsed(status: StatusCode) -> Self {
+        let (code, message) = match status {
+            StatusCode::URI_TOO_LONG => ("too_long", "the target is too long"),
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => (
+                "too_long",
+                "the head of the request is too long, or has too many lines",
+            ),
+            _ => ("bad_request", "the request is malformed"),
+        };
+        Self::new(status, code, message).closing()
     }
 
     /// Refuses a method that the target does not have.

@@ -2,7 +2,7 @@
 //!
 //! Invariant: the connection ends by itself when the hub drains, and every wait for the peer has a deadline.
 
-use super::answer::Refusal;
+use super::answer::{Endless, Refusal};
 use super::metered::Metered;
 use super::state::{State, TimedOut};
 use super::{Body, Context, RequestLine, Site, router};
@@ -50,7 +50,7 @@ type Served = http1::Connection<TokioIo<Metered>, Requests>;
 enum End {
     /// HTTP ends: the last answer is sent, or the peer has ended the connection.
     Finished,
-    /// The peer has broken the rules of HTTP, or the stream. hyper has answered if it can.
+    /// The peer has broken the rules of HTTP, or the stream.
     Broken,
     /// The peer has not done something in time.
     TimedOut(TimedOut),
@@ -67,7 +67,7 @@ impl Connection {
 impl TakeOver for Connection {
     fn take_over(self: Box<Self>, stream: Stream, peer: Peer) -> BoxFuture<'static, TakenOver> {
         match self.line {
-            RequestLine::OtherVersion => refuse_version(stream).boxed(),
+            RequestLine::OtherVersion => refuse_version(self.site, stream).boxed(),
             RequestLine::Http1 | RequestLine::Unfinished => serve(self.site, stream, peer).boxed(),
         }
     }
@@ -77,13 +77,13 @@ impl TakeOver for Connection {
     }
 }
 
-async fn refuse_version(stream: Stream) -> TakenOver {
+async fn refuse_version(site: Arc<Site>, stream: Stream) -> TakenOver {
     let refusal = Refusal::new(
         StatusCode::HTTP_VERSION_NOT_SUPPORTED,
         "unknown_version",
         "this server speaks HTTP/1.1",
     );
-    close(stream, Some(refusal)).await;
+    close(stream, Some(refusal), Drain::new(&site.hub)).await;
     TakenOver::Ended
 }
 
@@ -91,20 +91,24 @@ async fn refuse_version(stream: Stream) -> TakenOver {
 async fn serve(site: Arc<Site>, stream: Stream, peer: Peer) -> TakenOver {
     let hub = site.hub.clone();
     let limits = site.limits.clone();
-    let state = Arc::new(State::new(&limits, hub.limits(), Instant::now()));
+    let meter = hub.address_meter(&peer);
+    let state = Arc::new(State::new(meter, &limits, hub.limits(), Instant::now()));
     let requests = Requests {
         context: Arc::new(Context::new(site, peer)),
         state: Arc::clone(&state),
     };
     let stream = Metered::new(stream, Arc::clone(&state));
     let mut connection = http1::Builder::new()
-        .half_close(true)
+        // hyper then reads while it answers, and ends when the peer ends its side. `Metered` tells it of that only
+        // when no answer is lost.
+        .half_close(false)
         // `State` has the deadlines.
         .header_read_timeout(None)
         .max_headers(limits.headers.get())
         .max_buf_size(limits.header_bytes.get().max(BUFFER_BYTES_MIN))
         .serve_connection(TokioIo::new(stream), requests);
-    let end = drive(&mut connection, &state, &hub, &limits).await;
+    let mut drain = Drain::new(&hub);
+    let end = drive(&mut connection, &state, &mut drain, &limits).await;
     let parts = connection.into_parts();
     let stream = parts.io.into_inner().into_stream();
     match end {
@@ -118,28 +122,69 @@ async fn serve(site: Arc<Site>, stream: Stream, peer: Peer) -> TakenOver {
                     next: Next::Dialect(dialect),
                 };
             }
-            close(stream, None).await;
+            close(stream, None, drain).await;
         }
         End::TimedOut(TimedOut::Head) => {
             let message = "the request did not arrive in time";
             let refusal = Refusal::new(StatusCode::REQUEST_TIMEOUT, "timeout", message);
-            close(stream, Some(refusal)).await;
+            close(stream, Some(refusal), drain).await;
         }
-        // hyper's answer, if there is one, is written.
-        End::Broken | End::TimedOut(TimedOut::Idle) => close(stream, None).await,
+        End::Broken => close(stream, state.rejected().map(Refusal::unparsed), drain).await,
+        End::TimedOut(TimedOut::Idle) => close(stream, None, drain).await,
         End::TimedOut(TimedOut::Stalled) | End::Draining => {}
     }
     TakenOver::Ended
 }
 
+/// When the connection must have ended, because the hub drains.
+struct Drain<'a> {
+    hub: &'a Hub,
+    begins: BoxFuture<'a, ()>,
+    /// The end of the hub's drain; `None` while the hub does not drain.
+    until: Option<Instant>,
+}
+
+impl<'a> Drain<'a> {
+    fn new(hub: &'a Hub) -> Self {
+        Self {
+            hub,
+            begins: hub.drained().boxed(),
+            until: None,
+        }
+    }
+
+    /// Returns whether the drain begins now. Later calls return `false`.
+    fn poll_begins(&mut self, cx: &mut TaskContext<'_>) -> bool {
+        let begins = self.until.is_none() && self.begins.as_mut().poll(cx).is_ready();
+        if begins {
+            self.until = Some(Instant::now() + self.hub.limits().drain);
+        }
+        begins
+    }
+
+    /// Waits for the end of the drain.
+    async fn ends(mut self) {
+        if self.until.is_none() {
+            self.begins.as_mut().await;
+        }
+        let drain = self.hub.limits().drain;
+        sleep_until(self.until.unwrap_or_else(|| Instant::now() + drain)).await;
+    }
+}
+
 /// Drives a connection to its end, and returns how it ended.
-async fn drive(connection: &mut Served, state: &State, hub: &Hub, limits: &WebLimits) -> End {
-    let mut drained = pin!(hub.drained());
-    let mut drain_until = None;
+async fn drive(
+    connection: &mut Served,
+    state: &State,
+    drain: &mut Drain<'_>,
+    limits: &WebLimits,
+) -> End {
+    let stall = drain.hub.limits().stall_timeout;
     let mut timer = pin!(sleep_until(Instant::now()));
     std::future::poll_fn(|cx| {
         loop {
-            if let Poll::Ready(ended) = connection.poll_without_shutdown(cx) {
+            // `Metered` does not shut the stream down.
+            if let Poll::Ready(ended) = Pin::new(&mut *connection).poll(cx) {
                 return Poll::Ready(ended.map_or_else(
                     |error| {
                         tracing::debug!(%error, "HTTP ended");
@@ -148,20 +193,21 @@ async fn drive(connection: &mut Served, state: &State, hub: &Hub, limits: &WebLi
                     |()| End::Finished,
                 ));
             }
-            if drain_until.is_some() || drained.as_mut().poll(cx).is_pending() {
+            if state.reveals_end() {
+                continue;
+            }
+            if !drain.poll_begins(cx) {
                 break;
             }
             if state.is_waiting() {
                 return Poll::Ready(End::Draining);
             }
-            drain_until = Some(Instant::now() + hub.limits().drain);
             // Polls the connection once more, which may end now.
             Pin::new(&mut *connection).graceful_shutdown();
         }
-        let waits = state
-            .deadline(limits, hub.limits().stall_timeout)
-            .map(|(at, timed_out)| (at, End::TimedOut(timed_out)));
-        let drains = drain_until.map(|at| (at, End::Draining));
+        let waits = state.deadline(limits, stall);
+        let waits = waits.map(|(at, timed_out)| (at, End::TimedOut(timed_out)));
+        let drains = drain.until.map(|at| (at, End::Draining));
         let first = waits.into_iter().chain(drains).min_by_key(|&(at, _)| at);
         let Some((at, end)) = first else {
             return Poll::Pending;
@@ -185,8 +231,15 @@ fn rewound(ahead: Bytes, stream: Stream) -> Stream {
 }
 
 /// Sends a last answer, and closes the stream so that the peer can read it. Takes at most `LINGER`, and as long again
-/// if the peer goes on sending.
-async fn close(mut stream: Stream, refusal: Option<Refusal>) {
+/// if the peer goes on sending. Ends with the hub's drain in any case.
+async fn close(stream: Stream, refusal: Option<Refusal>, drain: Drain<'_>) {
+    tokio::select! {
+        () = linger(stream, refusal) => {}
+        () = drain.ends() => {}
+    }
+}
+
+async fn linger(mut stream: Stream, refusal: Option<Refusal>) {
     let sending = async {
         if let Some(refusal) = refusal {
             stream.write_all(&refusal.to_bytes()).await?;
@@ -219,8 +272,11 @@ impl Service<Request<Incoming>> for Requests {
         let (context, state) = (Arc::clone(&self.context), Arc::clone(&self.state));
         async move {
             let answering = Answering(Arc::clone(&state));
-            sleep_until(turn.at).await;
+            wait_until(turn.at).await;
             let mut response = router::answer(&context, &state, request).await;
+            if response.extensions().get::<Endless>().is_some() {
+                state.begin_stream();
+            }
             if turn.is_last {
                 let close = HeaderValue::from_static("close");
                 response.headers_mut().entry(CONNECTION).or_insert(close);
@@ -234,6 +290,13 @@ impl Service<Request<Incoming>> for Requests {
             }))
         }
         .boxed()
+    }
+}
+
+/// Waits, unless the instant has passed: the timer would round the wait up to a millisecond.
+async fn wait_until(at: Instant) {
+    if at > Instant::now() {
+        sleep_until(at).await;
     }
 }
 

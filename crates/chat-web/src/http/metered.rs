@@ -1,7 +1,13 @@
 //! The stream of a connection. It notes when bytes arrive and when output stalls.
+//!
+//! It also keeps two things from hyper and from the peer. hyper drops an answer when the peer ends its side, so it learns
+//! of that only when no answer is lost. hyper answers a request that it can't parse without a body and without the
+//! headers of [`safety`](super::safety), so the peer never receives that answer: [`connection`](super::connection)
+//! writes another one.
 
 use super::state::State;
 use chat_core::protocol::Stream;
+use http::StatusCode;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -23,6 +29,18 @@ impl Metered {
         self.stream
     }
 
+    /// Takes hyper's own answer to a request that it can't parse. Returns the length of the answer; `None` if these bytes
+    /// are another answer.
+    fn intercept(&self, parts: &[io::IoSlice<'_>]) -> Option<usize> {
+        if !self.state.is_unasked() {
+            return None;
+        }
+        let status = parts.first().and_then(|first| first.get(9..12));
+        let status = status.and_then(|status| StatusCode::from_bytes(status).ok());
+        self.state.reject(status.unwrap_or(StatusCode::BAD_REQUEST));
+        Some(parts.iter().map(|part| part.len()).sum())
+    }
+
     fn note(&self, written: &Poll<io::Result<usize>>) {
         match written {
             Poll::Ready(_) => self.state.on_written(),
@@ -39,8 +57,12 @@ impl AsyncRead for Metered {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
-        if buffer.filled().len() > before {
-            self.state.on_read(Instant::now());
+        let count = buffer.filled().len() - before;
+        if count > 0 {
+            self.state.on_read(count, Instant::now());
+        } else if matches!(read, Poll::Ready(Ok(()))) && self.state.on_end() {
+            // The driver of the connection polls it again when the end may be known.
+            return Poll::Pending;
         }
         read
     }
@@ -52,6 +74,9 @@ impl AsyncWrite for Metered {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        if let Some(length) = self.intercept(&[io::IoSlice::new(bytes)]) {
+            return Poll::Ready(Ok(length));
+        }
         let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
         self.note(&written);
         written
@@ -62,6 +87,9 @@ impl AsyncWrite for Metered {
         cx: &mut Context<'_>,
         parts: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        if let Some(length) = self.intercept(parts) {
+            return Poll::Ready(Ok(length));
+        }
         let written = Pin::new(&mut self.stream).poll_write_vectored(cx, parts);
         self.note(&written);
         written
@@ -72,10 +100,18 @@ impl AsyncWrite for Metered {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        // hyper calls this when it has written all its output.
+        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+        match flushed {
+            Poll::Ready(_) => self.state.on_flushed(Instant::now()),
+            Poll::Pending => self.state.on_blocked(Instant::now()),
+        }
+        flushed
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+    /// The stream is not shut down: it may continue as a WebSocket, or with a last answer. hyper calls this at the end
+    /// of HTTP, after it has written the rest of its output.
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_flush(cx)
     }
 }

@@ -8,9 +8,11 @@ use super::state::State;
 use super::{Body, Context, full};
 use crate::api;
 use bytes::Bytes;
-use http::header::{ALLOW, EXPECT, HeaderMap, HeaderValue, TRANSFER_ENCODING};
+use chat_core::AddressMeter;
+use http::header::{ALLOW, CONNECTION, EXPECT, HeaderMap, HeaderValue, TRANSFER_ENCODING};
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::{Body as _, Incoming};
+use tokio::time::sleep_until;
 
 /// The methods that this server knows. Another one is answered with 501.
 const KNOWN: [Method; 9] = [
@@ -30,6 +32,10 @@ const WEB_SOCKET: &str = "/ws";
 
 /// The methods of the page's files.
 pub(crate) const READS: &str = "GET, HEAD, OPTIONS";
+
+/// What the address pays for a request for a file, in bytes of an answer, besides the file itself: an eighth of a line,
+/// as the connection pays.
+const FILE_BYTES: usize = 1024;
 
 /// Answers a request. An error becomes an answer, too.
 pub(super) async fn answer(
@@ -58,12 +64,13 @@ async fn route(
     check_head(context, &request)?;
     let effect = Effect::of(request.method(), request.headers());
     let path = request.uri().path();
-    let effect = if path == WEB_SOCKET {
+    // A stream of events opens a room, so a page of another site may not ask for it.
+    let effect = if path == WEB_SOCKET || api::opens_room(path) {
         Effect::Acts
     } else {
         effect
     };
-    safety::check(
+    let host = safety::check(
         effect,
         request.version(),
         request.uri(),
@@ -74,24 +81,20 @@ async fn route(
         return open_websocket(context, state, &request);
     }
     if is_api(path) {
-        let (head, body) = request.into_parts();
-        // Only a POST is charged for its body, so the bodies of other requests are not read.
-        let body = match head.method {
-            Method::POST => read_body(&context.limits, body).await?,
-            _ => Bytes::new(),
-        };
-        return Ok(api::answer(context, &Request::from_parts(head, body)).await);
+        return answer_api(context, state, request).await;
     }
     if path == "*" && request.method() == Method::OPTIONS {
         return Ok(options("GET, HEAD, POST, OPTIONS"));
     }
     let page = &context.site.page;
-    let answer = page.answer(request.method(), path, request.headers());
-    let answer = answer.await?;
-    if request.method() == Method::GET && !is_forwarded(request.headers()) {
+    let mut file = page.answer(request.method(), path, request.headers()).await;
+    if let (Ok(file), Some(host)) = (&mut file, &host) {
+        safety::name_web_sockets(file.headers_mut(), host);
+    }
+    if file.is_ok() && request.method() == Method::GET && !is_forwarded(request.headers()) {
         context.hub.expect_spare_connections(&context.peer);
     }
-    Ok(answer)
+    charged(state.meter(), request.method(), file)
 }
 
 /// Returns whether a proxy has sent the request. The peer's address is then the proxy's, and a proxy opens no spare
@@ -100,6 +103,55 @@ fn is_forwarded(headers: &HeaderMap) -> bool {
     ["forwarded", "via", "x-forwarded-for"]
         .iter()
         .any(|name| headers.contains_key(*name))
+}
+
+/// Answers a request for programs. The peer is asked for its body only if it may send it.
+async fn answer_api(
+    context: &Context,
+    state: &State,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, Refusal> {
+    let (head, body) = request.into_parts();
+    let guest = match api::admit(context, &head).await {
+        Ok(guest) => guest,
+        Err(mut refused) => {
+            if !body.is_end_stream() {
+                let close = HeaderValue::from_static("close");
+                refused.headers_mut().insert(CONNECTION, close);
+            }
+            return Ok(refused);
+        }
+    };
+    // The bodies of other requests have no meaning.
+    let body = if head.method == Method::POST {
+        state.begin_body();
+        let body = read_body(&context.limits, body).await;
+        if let Some(paid_at) = state.end_body() {
+            sleep_until(paid_at).await;
+        }
+        body?
+    } else {
+        Bytes::new()
+    };
+    Ok(api::answer(guest, &Request::from_parts(head, body)).await)
+}
+
+/// Charges the peer's address for a file of the page. A file that the peer has already costs nothing.
+fn charged(
+    meter: &AddressMeter,
+    method: &Method,
+    file: Result<Response<Body>, Refusal>,
+) -> Result<Response<Body>, Refusal> {
+    let bytes = match &file {
+        Ok(known) if known.status() == StatusCode::NOT_MODIFIED => return file,
+        Ok(file) if *method == Method::GET => file.body().size_hint().lower(),
+        Ok(_) | Err(_) => 0,
+    };
+    if let Err(refusal) = meter.may_ask() {
+        return Ok(api::refused(&refusal));
+    }
+    meter.charge_answer(FILE_BYTES + usize::try_from(bytes).unwrap_or(usize::MAX / 2));
+    file
 }
 
 /// Checks what hyper leaves to its caller: that the server knows the method, understands the body and can meet the

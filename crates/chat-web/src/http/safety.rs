@@ -9,17 +9,15 @@ use http::uri::Authority;
 use http::{Method, StatusCode, Uri, Version, header};
 use std::net::IpAddr;
 
+/// Allows the page's own files and connections, and no inline script, so that a text of a member that becomes a part of
+/// the page by mistake is not executed.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; \
+    media-src 'self'; connect-src 'self'; manifest-src 'self'; worker-src 'self'; base-uri 'none'; \
+    form-action 'none'; frame-ancestors 'none'";
+
 /// The headers of every answer.
-///
-/// The policy allows the page's own files and connections, and no inline script, so that a text of a member that
-/// becomes a part of the page by mistake is not executed.
 pub(crate) const HEADERS: [(&str, &str); 5] = [
-    (
-        "content-security-policy",
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; \
-         media-src 'self'; connect-src 'self'; manifest-src 'self'; worker-src 'self'; base-uri 'none'; \
-         form-action 'none'; frame-ancestors 'none'",
-    ),
+    ("content-security-policy", POLICY),
     ("x-content-type-options", "nosniff"),
     ("referrer-policy", "no-referrer"),
     ("cross-origin-opener-policy", "same-origin"),
@@ -57,7 +55,28 @@ pub(crate) fn protect(headers: &mut HeaderMap) {
     }
 }
 
-/// Checks that the request names this server, and that it does not come from a page of another site.
+/// Allows the WebSockets of this server in the policy of a page. In browsers before Safari 15.4, `'self'` does not
+/// include them.
+///
+/// `host` has passed [`check`], so it is no name of another site.
+pub(crate) fn name_web_sockets(headers: &mut HeaderMap, host: &Authority) {
+    let name = host.host();
+    // The policy has no form for an IPv6 address, and its directives end with a semicolon.
+    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b".-".contains(&byte);
+    if !name.bytes().all(is_name) {
+        return;
+    }
+    let port = host.port_u16().map(|port| format!(":{port}"));
+    let port = port.unwrap_or_default();
+    let own = format!("connect-src 'self' ws://{name}{port} wss://{name}{port};");
+    let policy = POLICY.replace("connect-src 'self';", &own);
+    if let Ok(policy) = HeaderValue::try_from(policy) {
+        headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+    }
+}
+
+/// Checks that the request names this server, and that it does not come from a page of another site. Returns
+/// the name; `None` if the request is of HTTP/1.0 and names no server.
 ///
 /// # Errors
 ///
@@ -68,7 +87,7 @@ pub(crate) fn check(
     uri: &Uri,
     headers: &HeaderMap,
     hosts: &[String],
-) -> Result<(), Refusal> {
+) -> Result<Option<Authority>, Refusal> {
     let host = host(version, headers)?;
     for named in uri.authority().into_iter().chain(&host) {
         if !is_allowed(named.host(), hosts) {
@@ -83,7 +102,7 @@ pub(crate) fn check(
         )
         .closing());
     }
-    Ok(())
+    Ok(host)
 }
 
 /// Returns what the request names as its server. `None` if it is of HTTP/1.0, which needs no `Host`.
@@ -134,7 +153,12 @@ fn is_same_site(headers: &HeaderMap, host: Option<&Authority>) -> bool {
     origins.all(|origin| host.is_some_and(|host| is_origin(origin, host)))
 }
 
-/// Returns whether the origin is this host, at the same port.
+/// Returns whether the origin is this host, at the same port. The scheme may be either one: with a TLS proxy in front,
+/// the origin is `https://` although this server speaks `http://`.
+///
+/// This is safe, because a page of another site can choose neither its host nor its port. A page of the other scheme at
+/// this host and port is served by this server or by the proxy in front of it, since a port has one listener. A port
+/// that is left out is that of the origin's scheme, so `http://host` and `https://host` are different ports.
 fn is_origin(origin: &HeaderValue, host: &Authority) -> bool {
     let origin = origin.to_str().unwrap_or_default();
     let (authority, default_port) = if let Some(authority) = origin.strip_prefix("http://") {

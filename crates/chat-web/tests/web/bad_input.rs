@@ -88,8 +88,30 @@ async fn bad_requests_are_answered_as_http_says() {
         let answers = exchange(&mut bad, request.as_bytes()).await;
         let shown = &request[..request.len().min(80)];
         assert_eq!(answers.len(), 1, "{shown}: {answers:?}");
-        assert_eq!(answers[0].status, expected, "{shown}");
+        let answer = &answers[0];
+        assert_eq!(answer.status, expected, "{shown}");
+        assert_eq!(
+            answer.header("x-content-type-options"),
+            Some("nosniff"),
+            "{shown}"
+        );
+        let policy = answer.header("content-security-policy");
+        assert!(policy.unwrap().contains("default-src 'none'"), "{shown}");
+        assert!(answer.text().len() > 10, "{shown}");
+        assert!(!answer.text().contains("aaa"), "{shown}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_later_request_that_breaks_the_rules_is_answered_after_the_earlier_ones() {
+    let mut hub = web_hub();
+    let mut bad = hub.connect("bad");
+    let requests = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\nGET / HTTP/1.1\r\nbroken\r\n\r\n";
+    let answers = exchange(&mut bad, requests.as_bytes()).await;
+    let statuses: Vec<_> = answers.iter().map(|answer| answer.status).collect();
+    assert_eq!(statuses, [200, 400]);
+    assert_eq!(answers[1].text(), "the request is malformed\n");
+    assert_eq!(answers[1].header("connection"), Some("close"));
 }
 
 #[tokio::test(start_paused = true)]

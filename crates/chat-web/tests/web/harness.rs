@@ -70,6 +70,16 @@ pub(crate) async fn answers(wire: &mut Wire) -> Vec<Answer> {
     parsed(&bytes)
 }
 
+/// Reads until this text has arrived.
+pub(crate) async fn sees(wire: &mut Wire, text: &str) {
+    let mut seen = String::new();
+    while !seen.contains(text) {
+        let chunk = wire.next_bytes().await;
+        assert!(!chunk.is_empty(), "the stream has ended: {seen}");
+        seen += &String::from_utf8_lossy(&chunk);
+    }
+}
+
 /// Returns whether the server has closed the connection.
 pub(crate) async fn is_closed(wire: &mut Wire) -> bool {
     let read = tokio::time::timeout(Duration::from_millis(1), wire.next_bytes()).await;

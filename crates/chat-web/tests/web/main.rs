@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that fails says so by panicking")]
 
+mod addresses;
+mod answers;
 mod bad_input;
 mod connections;
 mod harness;

@@ -1,6 +1,6 @@
 //! Pages of other sites.
 
-use crate::harness::{ask, exchange, is_closed, web_hub};
+use crate::harness::{ask, exchange, is_closed, sees, web_hub};
 use chat_core::Hub;
 use chat_json::JsonLines;
 use chat_testkit::TestHub;
@@ -36,6 +36,38 @@ async fn a_websocket_of_another_site_is_refused_without_the_header_upgrade_too()
             .status,
         403
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_of_another_site_opens_no_room_by_asking_for_its_events() {
+    let mut hub = web_hub();
+    for target in ["GET /rooms/ops/events", "HEAD /rooms/%6fps/events/"] {
+        for from in [
+            "Origin: http://evil.example",
+            "Origin: null",
+            "Sec-Fetch-Site: cross-site",
+            "Sec-Fetch-Site: same-site",
+        ] {
+            let mut page = hub.connect("page");
+            let answer = ask(&mut page, target, &[from]).await;
+            assert_eq!(answer.status, 403, "{target} {from}");
+        }
+    }
+    assert_eq!(hub.hub.stats().rooms, 0);
+    // The page of this server, its user, an old browser, and curl.
+    for from in [
+        "Sec-Fetch-Site: same-origin\r\n",
+        "Sec-Fetch-Site: none\r\n",
+        "Origin: http://localhost:5000\r\n",
+        "",
+    ] {
+        let mut own = hub.connect("own");
+        let request = format!(
+            "GET /rooms/ops/events HTTP/1.1\r\nHost: localhost:5000\r\n{from}Accept: text/event-stream\r\n\r\n"
+        );
+        own.sends_bytes(request.as_bytes()).await;
+        sees(&mut own, "event: room").await;
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -16,7 +16,7 @@ fn status(effect: Effect, target: &str, lines: &[(&'static str, &'static str)]) 
     let hosts = ["chat.example.org".to_owned()];
     let uri = target.parse().unwrap();
     let checked = check(effect, Version::HTTP_11, &uri, &headers(lines), &hosts);
-    checked.map_or_else(|refusal| refusal.status.as_u16(), |()| 200)
+    checked.map_or_else(|refusal| refusal.status.as_u16(), |_| 200)
 }
 
 #[test]
@@ -150,6 +150,15 @@ fn the_port_of_the_scheme_may_be_left_out() {
         ("chat.example.org:80", "http://chat.example.org", 200),
         ("chat.example.org:443", "https://chat.example.org", 200),
         ("chat.example.org:443", "http://chat.example.org", 403),
+        ("chat.example.org:80", "https://chat.example.org", 403),
+        (
+            "chat.example.org:8443",
+            "https://chat.example.org:8443",
+            200,
+        ),
+        ("chat.example.org:8443", "https://chat.example.org", 403),
+        ("localhost:5000", "https://LOCALHOST:5000", 200),
+        ("[::1]:5000", "https://[::1]:5000", 200),
     ] {
         let lines = [("host", host), ("origin", origin)];
         assert_eq!(status(Effect::Acts, "/", &lines), expected, "{lines:?}");
@@ -186,4 +195,27 @@ fn every_answer_forbids_inline_script_and_sniffing() {
     assert_eq!(answer["x-content-type-options"], "nosniff");
     assert_eq!(answer["referrer-policy"], "no-referrer");
     assert_eq!(answer["cross-origin-opener-policy"], "same-origin");
+}
+
+#[test]
+fn a_page_may_open_the_websockets_of_its_own_host_in_every_browser() {
+    for (host, expected) in [
+        (
+            "localhost:5000",
+            "connect-src 'self' ws://localhost:5000 wss://localhost:5000;",
+        ),
+        (
+            "chat.example.org",
+            "connect-src 'self' ws://chat.example.org wss://chat.example.org;",
+        ),
+        ("[::1]:5000", "connect-src 'self';"),
+        ("a;script-src*", "connect-src 'self';"),
+    ] {
+        let mut answer = HeaderMap::new();
+        name_web_sockets(&mut answer, &Authority::from_static(host));
+        protect(&mut answer);
+        let policy = answer["content-security-policy"].to_str().unwrap();
+        assert!(policy.contains(expected), "{policy}");
+        assert_eq!(policy.matches(';').count(), POLICY.matches(';').count());
+    }
 }
