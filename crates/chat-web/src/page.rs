@@ -33,6 +33,8 @@ const FILES: &[(&str, &[u8])] = files![
     "dialogs.js",
     "dom.js",
     "i18n.js",
+    "icon-192.png",
+    "icon-512.png",
     "icon.svg",
     "index.html",
     "main.js",
