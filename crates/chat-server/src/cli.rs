@@ -338,7 +338,7 @@ fn seconds_or_off(text: &str) -> Result<Lift<Duration>, String> {
         .ok_or_else(|| "give seconds from 4 to 86400, or off".into())
 }
 
-fn seconds(text: &str) -> Result<Duration, String> {
+pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
     /// The longest time that is accepted: one day. A larger number is probably in another unit.
     const SECONDS_MAX: f64 = 86_400.0;
     let seconds = text
