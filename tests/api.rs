@@ -10,7 +10,13 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const LIBRARIES: [&str; 4] = ["chat-core", "chat-json", "chat-sqlite", "chat-testkit"];
+const LIBRARIES: [&str; 5] = [
+    "chat-core",
+    "chat-json",
+    "chat-sqlite",
+    "chat-testkit",
+    "chat-web",
+];
 
 /// Creates a rustdoc that runs with `RUSTC_BOOTSTRAP`. The variable is not set for cargo and for the build scripts of
 /// dependencies, because they would then build everything again.
