@@ -7,6 +7,8 @@ use std::time::Duration;
 /// and change fields. The description of each field has its default in parentheses.
 ///
 /// The hub's limits apply, too: [`rate`](chat_core::Limits::rate) paces requests as it paces lines,
+/// [`bytes_per_minute`](chat_core::Limits::bytes_per_minute) counts all bytes of requests,
+/// [`answers_per_address`](chat_core::Limits::answers_per_address) counts answers and files of the page,
 /// [`stall_timeout`](chat_core::Limits::stall_timeout) ends a connection that takes no output, and a connection counts
 /// toward [`connections`](chat_core::Limits::connections) and the limits for addresses.
 #[derive(Debug, Clone)]

@@ -294,7 +294,7 @@ impl Service<Request<Incoming>> for Requests {
 }
 
 /// Waits, unless the instant has passed: the timer would round the wait up to a millisecond.
-async fn wait_until(at: Instant) {
+pub(super) async fn wait_until(at: Instant) {
     if at > Instant::now() {
         sleep_until(at).await;
     }

@@ -2,6 +2,7 @@
 
 use super::answer::{Form, Refusal};
 use super::body::{read_body, too_long};
+use super::connection::wait_until;
 use super::pace::Cost;
 use super::safety::{self, Effect};
 use super::state::State;
@@ -12,7 +13,6 @@ use chat_core::AddressMeter;
 use http::header::{ALLOW, CONNECTION, EXPECT, HeaderMap, HeaderValue, TRANSFER_ENCODING};
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::{Body as _, Incoming};
-use tokio::time::sleep_until;
 
 /// The methods that this server knows. Another one is answered with 501.
 const KNOWN: [Method; 9] = [
@@ -126,10 +126,12 @@ async fn answer_api(
     let body = if head.method == Method::POST {
         state.begin_body();
         let body = read_body(&context.limits, body).await;
-        if let Some(paid_at) = state.end_body() {
-            sleep_until(paid_at).await;
+        let paid_at = state.end_body();
+        let body = body?;
+        if let Some(paid_at) = paid_at {
+            wait_until(paid_at).await;
         }
-        body?
+        body
     } else {
         Bytes::new()
     };
