@@ -57,6 +57,8 @@ export class Room {
     this.read = null;
     /** What is replayed now was said before this member ever came. */
     this.firstVisit = false;
+    /** What a return skipped, because the log has more than a return takes up. @type {Gap | null} */
+    this.skipped = null;
     /** Keys of the log before this one, with their time. @type {Map<string, number>} */
     this.oldKeys = new Map();
   }
@@ -188,6 +190,7 @@ export class Store {
     room.head = null;
     room.live = true;
     room.top = true;
+    room.skipped = null;
   }
 
   /**
@@ -324,17 +327,23 @@ export class Store {
     /** @type {Gap} */
     const gap = { from: event.from ?? null, to: event.to ?? null, why: String(event.why) };
     if (gap.why === "limit" && room.head !== null) {
-      // The log has them: the window begins after the gap, and reading upwards shows what is missing.
+      // The window begins after the gap. Reading upwards shows what the log still has of it, and what it has not.
+      room.skipped = gap;
       room.messages = [];
       room.live = true;
       room.top = false;
       return null;
     }
     if (gap.why === "limit") return null;
-    this.localCount += 1;
-    const message = { ...plain("gap", `g${this.localCount}`, now), epoch: room.epoch, gap };
+    const message = this.gapMessage(room, gap, now);
     this.append(room, message);
     return message;
+  }
+
+  /** @param {Room} room @param {Gap} gap @param {number} ts @returns {Message} */
+  gapMessage(room, gap, ts) {
+    this.localCount += 1;
+    return { ...plain("gap", `g${this.localCount}`, ts), epoch: room.epoch, gap };
   }
 
   /** @param {Room} room @param {Fields} event @param {number} now */
@@ -408,11 +417,16 @@ export class Store {
    * @param {Room} room @param {Fields[]} events oldest first
    */
   prepend(room, events) {
+    const first = room.first;
     if (events.length === 0) {
       room.top = true;
+      const { skipped } = room;
+      room.skipped = null;
+      if (first !== undefined && skipped?.from && skipped.from < first.seq) {
+        room.messages.unshift(this.gapMessage(room, { from: skipped.from, to: first.seq - 1, why: "expired" }, first.ts));
+      }
       return;
     }
-    const first = room.first;
     const older = events.map((event) => this.messageOf(room, event)).filter((m) => first === undefined || m.seq < first.seq);
     room.messages.unshift(...older);
     if (room.messages.length > WINDOW_MAX) {

@@ -98,8 +98,10 @@ export class Timeline {
     const atEnd = hi === room.messages.length && room.live;
     const pending = atEnd ? this.session.outbox.of(room.id) : [];
     const rows = rowsOf(room.messages, lo, hi, room.line, pending, this.session.store.nick);
-    const wanted = new Set(rows.map((row) => row.id));
-    const anchor = this.stick ? null : this.anchor((id) => wanted.has(id));
+    const wanted = new Map(rows.map((row) => [row.id, row.sign]));
+    // A row that is drawn again may have another height, as when what precedes it makes it a part of a group.
+    const anchor = this.stick ? null : this.anchor((id) => wanted.get(id) === this.rows.get(id)?.sign)
+      ?? this.anchor((id) => wanted.has(id));
     this.reconcile(rows, wanted);
     this.renderTop(room, lo);
     if (this.stick) this.toEnd();
@@ -131,7 +133,7 @@ export class Timeline {
     this.atWindowEnd = hi === room.messages.length;
   }
 
-  /** @param {Row[]} rows @param {Set<string>} wanted */
+  /** @param {Row[]} rows @param {Map<string, string>} wanted */
   reconcile(rows, wanted) {
     for (const [id, { element }] of this.rows) {
       if (wanted.has(id)) continue;
@@ -161,7 +163,8 @@ export class Timeline {
     const { t } = bound(this.texts);
     if (lo > 0 || !room.top) setText(this.top, t("loading"));
     else if (room.direct) setText(this.top, t("directBeginning", { nick: room.name }));
-    else setText(this.top, t("beginning", { room: room.name }));
+    // The first message of a log is its number 1. What was before another one is no longer kept.
+    else setText(this.top, t((room.first?.seq ?? 1) > 1 ? "noEarlier" : "beginning", { room: room.name }));
   }
 
   /** @param {Room} room @param {boolean} atEnd */
@@ -268,11 +271,14 @@ export class Timeline {
 
   /** @param {Room} room @param {Promise<void>} reading */
   load(room, reading) {
-    const before = room.messages.length;
+    // A full window that moves has as many messages as before.
+    const ends = () => `${room.messages[0]?.id} ${room.messages.at(-1)?.id}`;
+    const before = ends();
     void reading.then(() => {
       if (this.room !== room) return;
+      // First the rows above: what is in view can stay where it is only if there is something above to scroll to.
+      if (ends() !== before) this.fill();
       this.render();
-      if (room.messages.length !== before) this.fill();
     });
   }
 

@@ -2,6 +2,7 @@
 // for a server that serves none, `tools/serve.js` does.
 //
 //     CHAT_SERVER   the program (default: the workspace's debug build)
+//     PAGE          a directory that the server takes the page from (default: the page in the program)
 //     CHROMIUM      the browser (default: /usr/bin/chromium)
 //     SCREENSHOTS   a directory for pictures (default: none are kept)
 
@@ -9,12 +10,18 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdirSync } from "node:fs";
-import { createConnection } from "node:net";
+import { createConnection, createServer } from "node:net";
 import { fileURLToPath } from "node:url";
 import { chromium } from "playwright-core";
 import { serve } from "../tools/serve.js";
 
+/** A machine that does other things besides may need long. Only a test that fails waits that long. */
+const PATIENCE_MS = 30_000;
+
 const program = process.env.CHAT_SERVER ?? fileURLToPath(new URL("../../../../target/debug/chat-server", import.meta.url));
+
+/** The servers that run. A test that fails does not stop its own. */
+const servers = new Set();
 
 export class Server {
   port = 0;
@@ -22,6 +29,7 @@ export class Server {
 
   static async start(...options) {
     const server = new Server();
+    servers.add(server);
     server.options = options;
     await server.start();
     const answer = await fetch(`http://127.0.0.1:${server.port}/`).catch(() => null);
@@ -37,6 +45,7 @@ export class Server {
   /** Starts the program, on the port that it had before. */
   async start() {
     const args = ["--listen", `127.0.0.1:${this.port}`, "--rate", "off", ...this.options];
+    if (process.env.PAGE !== undefined) args.push("--web-dir", process.env.PAGE);
     this.process = spawn(program, args, { stdio: ["ignore", "pipe", "pipe"] });
     let log = "";
     this.process.on("error", (error) => (log += error.message));
@@ -50,13 +59,72 @@ export class Server {
   }
 
   async kill() {
+    const exited = once(this.process, "exit");
     this.process.kill("SIGKILL");
-    await once(this.process, "exit");
+    await exited;
   }
 
   async stop() {
+    servers.delete(this);
     this.bridge?.close();
     if (this.process.exitCode === null && this.process.signalCode === null) await this.kill();
+  }
+}
+
+/** Puts messages into the file that a server is started with. */
+export async function importMessages(file, messages) {
+  const child = spawn(program, ["import", "--data", file], { stdio: ["pipe", "ignore", "inherit"] });
+  const exited = once(child, "exit");
+  child.stdin.end(messages.map((message) => `${JSON.stringify(message)}\n`).join(""));
+  assert.deepEqual(await exited, [0, null]);
+}
+
+/** A network between the page and the server. It can be cut, and lose what is on its way. */
+export class Network {
+  /** What is sent in these directions is lost. */
+  loses = { up: false, down: false };
+  refuses = false;
+  pairs = new Set();
+
+  static async to(server) {
+    const network = new Network();
+    network.listener = createServer((near) => network.carry(near, server.port));
+    network.listener.listen(0, "127.0.0.1");
+    await once(network.listener, "listening");
+    // Neither it nor a socket of a failed test keeps the process alive.
+    network.listener.unref();
+    network.url = `http://127.0.0.1:${network.listener.address().port}/`;
+    return network;
+  }
+
+  carry(near, port) {
+    if (this.refuses) {
+      near.destroy();
+      return;
+    }
+    const far = createConnection(port, "127.0.0.1");
+    const pair = [near, far];
+    this.pairs.add(pair);
+    for (const socket of pair) socket.unref();
+    for (const [from, to, direction] of [[near, far, "up"], [far, near, "down"]]) {
+      from.on("data", (data) => this.loses[direction] || to.write(data));
+      from.on("error", () => {});
+      from.on("close", () => {
+        to.destroy();
+        this.pairs.delete(pair);
+      });
+    }
+  }
+
+  /** Ends all connections. What was lost stays lost. */
+  cut() {
+    for (const pair of this.pairs) for (const socket of pair) socket.destroy();
+    this.loses = { up: false, down: false };
+  }
+
+  close() {
+    this.listener.close();
+    this.cut();
   }
 }
 
@@ -74,6 +142,7 @@ export class Line {
     });
     line.socket.on("error", () => {});
     await once(line.socket, "connect");
+    line.socket.unref();
     return line;
   }
 
@@ -111,13 +180,21 @@ export class Line {
 
 let browser;
 
+/** Starts a browser. */
+export function launch(...options) {
+  return chromium.launch({
+    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+    // Chromium has no sandbox for root, and CI machines have a small /dev/shm.
+    args: ["--no-sandbox", "--disable-dev-shm-usage", ...options],
+    timeout: 120_000,
+  });
+}
+
 /** A browser of its own, as of another machine. Its pages must log no error and ask no other host for anything. */
 export async function visitor(server, options = {}) {
-  browser ??= await chromium.launch({
-    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: ["--no-sandbox", "--disable-dev-shm-usage"],
-  });
+  browser ??= await launch();
   const context = await browser.newContext({ locale: "en-US", viewport: { width: 1280, height: 800 }, ...options });
-  context.setDefaultTimeout(10_000);
+  context.setDefaultTimeout(PATIENCE_MS);
   const faults = [];
   const host = new URL(server.url).host;
   context.on("page", (page) => {
@@ -158,9 +235,11 @@ export async function visitor(server, options = {}) {
   };
 }
 
+/** Ends the browser, and what failed tests have left. */
 export async function closeBrowser() {
   await browser?.close();
   browser = undefined;
+  await Promise.all([...servers].map((server) => server.stop()));
 }
 
 /** The texts of the messages that the page shows. */
@@ -177,7 +256,7 @@ export async function say(page, text) {
   await page.locator("#field").press("Enter");
 }
 
-export async function until(check, what, ms = 10_000) {
+export async function until(check, what, ms = PATIENCE_MS) {
   const end = Date.now() + ms;
   for (;;) {
     const value = await check();

@@ -152,3 +152,15 @@ test("a direct message opens its own room, which follows its member's nick", () 
   assert.equal(store.get("@rob"), change.room);
   assert.deepEqual(store.totals(), { unread: 1, mentions: 1 });
 });
+
+test("what the log lost of a skipped part is shown where the log begins", () => {
+  const { store, room } = joined();
+  for (const event of page(1, 3)) store.apply(event, 0);
+  store.apply({ ev: "gap", room: "ops", from: 4, to: 99, why: "limit" }, 0);
+  for (const event of page(100, 110)) store.apply(event, 0);
+  store.prepend(room, page(51, 99));
+  store.prepend(room, []);
+  assert.deepEqual(room.messages[0].gap, { from: 4, to: 50, why: "expired" });
+  store.prepend(room, []);
+  assert.equal(room.messages.filter((message) => message.kind === "gap").length, 1);
+});
