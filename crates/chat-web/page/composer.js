@@ -70,7 +70,8 @@ export class Composer {
 
   /** @param {KeyboardEvent} event */
   keyDown(event) {
-    if (event.key === "Enter" || event.keyCode === 13) {
+    // An input method may take the key's name and leave its place on the keyboard.
+    if (event.key === "Enter" || (event.keyCode === 229 && /^(Numpad)?Enter$/.test(event.code))) {
       this.enter(event);
       return;
     }

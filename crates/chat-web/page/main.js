@@ -172,6 +172,7 @@ class App {
     this.store.nick = "";
     for (const room of this.store.list()) if (!room.joined && room.empty && !room.direct) this.store.forget(room.id);
     for (const name of rooms.rooms) this.store.room(name);
+    if (this.room === null) this.store.active = fold(rooms.rooms[0] ?? "");
     // Another nick than the typed one would be a surprise here.
     this.session.mayVary = false;
     setText(byId("join-error", HTMLElement), "");

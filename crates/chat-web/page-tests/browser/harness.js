@@ -225,7 +225,8 @@ export async function visitor(server, options = {}) {
       const page = await this.open(`#${encodeURIComponent(room)}?nick=${encodeURIComponent(nick)}`);
       await page.locator("#app:not([hidden])").waitFor();
       await page.locator("#room-name", { hasText: room }).waitFor();
-      await page.locator(".room[aria-current]:not(.away)").waitFor();
+      // On a phone the list of rooms is not in view.
+      await page.locator(".room[aria-current]:not(.away)").waitFor({ state: "attached" });
       return page;
     },
     async close() {
