@@ -1,4 +1,4 @@
-//! Builds the programs under test, once for the whole run.
+//! Builds the programs under test, once for the whole run, unless `CHAT_PROGRAMS` names the directory that has them.
 //!
 //! The programs belong to other packages than these tests, so cargo neither builds them nor provides their paths.
 
@@ -18,6 +18,16 @@ pub(crate) fn binary(name: &str) -> &'static Path {
 }
 
 fn build() -> Vec<PathBuf> {
+    if let Some(directory) = env::var_os("CHAT_PROGRAMS") {
+        let directory = Path::new(&directory);
+        return ["chat-server", "chat-client"]
+            .map(|name| {
+                directory
+                    .join(name)
+                    .with_extension(env::consts::EXE_EXTENSION)
+            })
+            .to_vec();
+    }
     let test = env::current_exe().unwrap();
     // The path of the test is `target/PROFILE/deps/e2e-HASH`.
     let directory = test.ancestors().nth(2).unwrap();
