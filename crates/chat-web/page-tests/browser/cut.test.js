@@ -8,7 +8,7 @@ import { closeBrowser, Line, Network, say, Server, shows, texts, until, visitor 
 const directory = mkdtempSync(join(tmpdir(), "chat-page-"));
 let server;
 before(async () => {
-  server = await Server.start("--data", join(directory, "chat.db"), "--sync", "normal");
+  server = await Server.patient("--data", join(directory, "chat.db"), "--sync", "normal");
 });
 after(async () => {
   await closeBrowser();
@@ -106,7 +106,7 @@ test("a page without a connection says so, keeps what is written, and sends it l
 });
 
 test("messages that a server in memory has forgotten are shown as a gap", async () => {
-  const memory = await Server.start();
+  const memory = await Server.patient();
   const network = await Network.to(memory);
   const visit = await visitor(network);
   const page = await visit.join("kim", "ring");

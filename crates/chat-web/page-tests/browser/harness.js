@@ -42,6 +42,11 @@ export class Server {
     return server;
   }
 
+  /** A server that takes no busy browser, which connects long before it asks for something, for a silent person. */
+  static patient(...options) {
+    return Server.start("--greet-after", "60", ...options);
+  }
+
   /** Starts the program, on the port that it had before. */
   async start() {
     const args = ["--listen", `127.0.0.1:${this.port}`, "--rate", "off", ...this.options];

@@ -11,7 +11,7 @@ let server;
 let bob;
 
 before(async () => {
-  server = await Server.start("--data", join(directory, "chat.db"), "--sync", "normal");
+  server = await Server.patient("--data", join(directory, "chat.db"), "--sync", "normal");
   bob = await Line.join(server, "bob", "long");
   await bob.sayMany("long", Array.from({ length: COUNT }, (_, index) =>
     (index === 120 ? "a needle in the hay" : `message ${index} ${"word ".repeat(index % 40)}`)));
@@ -127,7 +127,7 @@ test("unread messages begin at a line", async () => {
 });
 
 test("missing messages are shown as a gap", async () => {
-  const memory = await Server.start();
+  const memory = await Server.patient();
   const visit = await visitor(memory);
   const page = await visit.join("kim", "gap");
   const eve = await Line.join(memory, "eve", "gap");

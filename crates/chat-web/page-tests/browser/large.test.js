@@ -16,7 +16,7 @@ before(async () => {
     room: "big", seq: index + 1, ts: start + index * 20_000, from: ["alice", "bob", "민수"][(index >> 2) % 3], kind: "said",
     text: `message ${index} ${"word ".repeat(index % 30)}`,
   })));
-  server = await Server.start("--data", file, "--sync", "normal");
+  server = await Server.patient("--data", file, "--sync", "normal");
 });
 after(async () => {
   await closeBrowser();

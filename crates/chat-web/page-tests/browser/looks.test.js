@@ -5,7 +5,7 @@ import { closeBrowser, Line, picture, say, Server, shows, until, visitor } from 
 
 let server;
 before(async () => {
-  server = await Server.start("--motd", "be kind to each other");
+  server = await Server.patient("--motd", "be kind to each other");
 });
 after(async () => {
   await closeBrowser();

@@ -13,7 +13,7 @@ let foreign;
 let browser;
 
 before(async () => {
-  server = await Server.start("--web-host", "chat.test");
+  server = await Server.patient("--web-host", "chat.test");
   bob = await Line.join(server, "bob", ROOM);
   await bob.sayMany(ROOM, ["the secret"]);
   // A page of another site. It gives away all that it may, and forbids nothing.

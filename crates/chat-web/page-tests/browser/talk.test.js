@@ -9,7 +9,7 @@ const directory = mkdtempSync(join(tmpdir(), "chat-page-"));
 let server;
 
 before(async () => {
-  server = await Server.start("--data", join(directory, "chat.db"), "--sync", "normal");
+  server = await Server.patient("--data", join(directory, "chat.db"), "--sync", "normal");
 });
 after(async () => {
   await closeBrowser();

@@ -5,7 +5,7 @@
 import { closeBrowser, Line, say, Server, shows, visitor } from "../browser/harness.js";
 
 const directory = process.argv[2] ?? ".";
-const server = await Server.start();
+const server = await Server.patient();
 const alice = await Line.join(server, "alice", "ops");
 const minsu = await Line.join(server, "민수", "ops");
 const jose = await Line.join(server, "José", "ops");
