@@ -314,7 +314,7 @@ impl Frames {
     /// Replaces a frame that is longer than the limit with [`Inbound::Oversized`].
     fn limited(&self, inbound: Inbound) -> Inbound {
         match inbound {
-            Inbound::Line(line) if line.len() > self.item_bytes_max => Inbound::Oversized,
+            Inbound::Line(line) if line.byte_len() > self.item_bytes_max => Inbound::Oversized,
             inbound => inbound,
         }
     }

@@ -251,6 +251,11 @@ impl Line {
         // fail.
         std::str::from_utf8(&self.0).unwrap_or_default()
     }
+
+    /// Returns the length of the line in bytes, without checking the bytes.
+    pub(crate) const fn byte_len(&self) -> usize {
+        self.0.len()
+    }
 }
 
 impl Deref for Line {

@@ -61,21 +61,21 @@ impl Json {
         }
     }
 
-    fn command<'a>(&mut self, request: Request<'a>) -> Result<Command<'a>, Refusal> {
+    fn command<'a>(&mut self, request: &mut Request<'a>) -> Result<Command<'a>, Refusal> {
         match (self.stage, &*request.cmd) {
-            (_, "ping" | "quit") => request.command(),
+            (_, "ping" | "quit") => requests::command(request),
             (Stage::New, "hello") => self.hello(request),
             (_, "hello") => Err(bad("hello was said already")),
             (Stage::New | Stage::Asked, cmd) if requests::is_known(cmd) => {
                 Err(bad(r#"say hello first: {"cmd":"hello","v":1,"nick":"…"}"#))
             }
-            _ => request.command(),
+            _ => requests::command(request),
         }
     }
 
-    fn hello<'a>(&mut self, mut request: Request<'a>) -> Result<Command<'a>, Refusal> {
-        let rooms = requests::hello_rooms(&mut request)?;
-        self.token = match request.token {
+    fn hello<'a>(&mut self, request: &mut Request<'a>) -> Result<Command<'a>, Refusal> {
+        let rooms = requests::hello_rooms(request)?;
+        self.token = match request.token.take() {
             Some(token) => Some(token.into_string().into()),
             None => Token::make(),
         };
@@ -85,7 +85,7 @@ impl Json {
         };
         self.stage = Stage::Asked;
         Ok(Command::Hello {
-            nick: request.nick.map(|Text(nick)| nick),
+            nick: request.nick.take().map(|Text(nick)| nick),
             token: self.token.as_ref().map(Token::digest),
             rooms,
         })
@@ -163,7 +163,7 @@ impl Dialect for Json {
             Err(refused) => return write_line(&refused, commands.out()),
         };
         let id = request.id.take();
-        match self.command(request) {
+        match self.command(&mut request) {
             Ok(command) => {
                 self.unanswered.push_back(id);
                 commands.push(command);

@@ -20,6 +20,8 @@ impl Encoder for JsonForm {
         match item {
             Broadcast::Messages(batch, range) => {
                 let frame = Frame::new(batch, moment);
+                let messages = batch.messages(range.clone());
+                out.reserve(messages.map(|message| frame.bytes(&message)).sum());
                 for message in batch.messages(range.clone()) {
                     if frame.write(&message, out) {
                         out.put_u8(b'\n');
@@ -54,6 +56,20 @@ fn write(object: &(impl Serialize + ?Sized), out: &mut BytesMut) {
     if serde_json::to_writer(out.writer(), object).is_err() {
         debug_assert!(false, "our own types can be written");
     }
+}
+
+/// Writes a JSON string.
+fn write_text(text: &str, out: &mut BytesMut) {
+    // Few texts have a character that JSON escapes. The loop has no branch for each byte, so that the compiler can
+    // compare many bytes at once.
+    let is_escaped = |byte: u8| byte < 0x20 || byte == b'"' || byte == b'\\';
+    let has_any = |has, byte| has | is_escaped(byte);
+    if text.bytes().fold(false, has_any) {
+        return write(text, out);
+    }
+    out.put_u8(b'"');
+    out.put_slice(text.as_bytes());
+    out.put_u8(b'"');
 }
 
 /// Writes the latest messages of a page as the elements of a JSON array, oldest first. Writes as many as fit in
@@ -132,6 +148,10 @@ fn write_list<'a>(pieces: impl Iterator<Item = &'a BytesMut>, out: &mut BytesMut
     }
 }
 
+/// The bytes of a message besides its text and the parts that all messages of a batch share: the name of its event, a
+/// position of up to 20 digits, and punctuation.
+const OWN_BYTES: usize = 40;
+
 /// The encoded parts that all messages of a batch share.
 struct Frame {
     /// The bytes of a message between the name of its event and its position, which include the room's name.
@@ -159,6 +179,12 @@ impl Frame {
         }
     }
 
+    /// Returns about how many bytes a message takes. It takes more if it has a key, or if JSON escapes characters of its
+    /// text.
+    fn bytes(&self, message: &MessageRef<'_>) -> usize {
+        self.room.len() + self.origin.len() + message.text.len() + OWN_BYTES
+    }
+
     /// Writes a message as an [`Event`], with the same fields in the same order. If this version does not know the
     /// kind of the message, writes nothing and returns `false`.
     fn write(&self, message: &MessageRef<'_>, out: &mut BytesMut) -> bool {
@@ -169,13 +195,13 @@ impl Frame {
             Kind::Notice => b"notice",
             _ => return false,
         };
-        out.reserve(self.room.len() + self.origin.len() + message.text.len() + 40);
+        out.reserve(self.bytes(message));
         out.put_slice(b"{\"ev\":\"");
         out.put_slice(event);
         out.put_slice(&self.room);
         write(&message.seq.0, out);
         out.put_slice(&self.origin);
-        write(message.text, out);
+        write_text(message.text, out);
         if let Some(key) = message.key {
             out.put_slice(b",\"key\":");
             write(key, out);
@@ -212,6 +238,10 @@ mod tests {
     fn a_message_is_written_as_its_type_says() {
         for (kind, text) in [
             (Kind::Said, "quotes \" and \\ and 한글\ttab"),
+            (Kind::Said, "한글, nothing to escape"),
+            (Kind::Said, "\""),
+            (Kind::Said, "a \\"),
+            (Kind::Said, "a\ttab"),
             (Kind::Acted, "waves"),
             (Kind::Topic, ""),
             (Kind::Notice, "build 7 failed"),

@@ -92,7 +92,8 @@ pub(super) fn hello_rooms<'a>(request: &mut Request<'a>) -> Result<Vec<JoinReque
     rooms.into_iter().map(join_request).collect()
 }
 
-fn command<'a>(request: &mut Request<'a>) -> Result<Command<'a>, Refusal> {
+/// Converts a request to a command; see [`Request::command`]. Takes the fields that the command needs.
+pub(super) fn command<'a>(request: &mut Request<'a>) -> Result<Command<'a>, Refusal> {
     let command = match &*request.cmd {
         "say" => Command::Say {
             room: Some(room(request)?),

@@ -58,8 +58,11 @@ impl<D: Dialect> Dialect for InFrames<D> {
     }
 
     fn receive<'a>(&mut self, line: &'a str, commands: &mut Commands<'a>) {
-        let mut lines = Commands::default();
-        self.dialect.receive(line, &mut lines);
+        self.dialect.receive(line, commands);
+        if commands.out().is_empty() {
+            return;
+        }
+        let mut lines = std::mem::take(commands);
         while let Some(step) = lines.pop() {
             match step {
                 Step::Bytes(bytes) => frame_lines(&bytes, commands.out()),
@@ -114,9 +117,13 @@ fn framed(out: &mut BytesMut, write: impl FnOnce(&mut BytesMut)) {
 fn frame_lines(lines: &[u8], out: &mut BytesMut) {
     // The header of a short frame is about as long as the newline that it replaces.
     out.reserve(lines.len() + 16);
-    for line in lines.split(|&byte| byte == b'\n') {
+    let mut rest = lines;
+    while !rest.is_empty() {
+        let end = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
+        let (line, newline) = rest.split_at(end);
         if !line.is_empty() {
             WebSocketFraming::frame(line, out);
         }
+        rest = newline.get(1..).unwrap_or_default();
     }
 }

@@ -196,6 +196,8 @@ impl WebSocketFraming {
             frame.unmask(&mut self.control[start..]);
         } else if !self.is_skipping {
             let start = self.payloads.len();
+            // The bytes after this frame are mostly the payloads of further messages.
+            self.payloads.reserve(bytes.len());
             self.payloads.extend_from_slice(piece);
             frame.unmask(&mut self.payloads[start..]);
             self.check_text(piece.len())?;
