@@ -15,7 +15,8 @@ use crate::idle::IdlePlan;
 use crate::journal::JournalPlan;
 use crate::payload::{PAYLOAD_MAX, PAYLOAD_MIN};
 use crate::peer::{
-    Chat, ChatJson, ChatWeb, Contestant, Nats, Ngircd, Peer, PeerName, Raw, Redis, find_on_path,
+    Chat, ChatJson, ChatWeb, Contestant, Nats, Ngircd, Peer, PeerName, Raw, Redis, SocketIo, Ws,
+    find_on_path,
 };
 use crate::server_bin;
 use crate::workload::{Workload, WorkloadName};
@@ -37,9 +38,10 @@ pub(crate) enum Command {
     /// out equally (5 each, 6 for the first six). D big room: 1,000 members, 1 publisher, 64 in flight.
     ///
     /// A message is in flight until every member that should receive it has received it. A publisher receives its own
-    /// messages from `chat-server-json` and `obvious` only; with redis, publishers are connections besides the members.
-    /// Each received message counts as one delivery. Everything is checked: a lost, duplicated, reordered or corrupted
-    /// message ends that server's run, is reported, and makes the exit code 1.
+    /// messages from `chat-server-json`, `chat-server-web`, `obvious`, `ws` and `socket-io` only; with redis,
+    /// publishers are connections besides the members. Each received message counts as one delivery. Everything is
+    /// checked: a lost, duplicated, reordered or corrupted message ends that server's run, is reported, and makes the
+    /// exit code 1.
     Fanout(FanoutArgs),
     /// Measure what an idle connection costs, and how long a message takes to reach thousands of members
     Idle(IdleArgs),
@@ -345,6 +347,8 @@ impl IdleArgs {
                 PeerName::ChatServer,
                 PeerName::ChatServerJson,
                 PeerName::ChatServerWeb,
+                PeerName::Ws,
+                PeerName::SocketIo,
             ])?,
         })
     }
@@ -384,12 +388,15 @@ impl ServerArgs {
         };
         let mut contestants = Vec::new();
         for name in wanted {
+            let needed = name
+                .needed()
+                .map_or_else(String::new, |needed| format!(": {needed}"));
             match self.find(*name, &own) {
                 Some(peer) => contestants.push(Contestant { name: *name, peer }),
                 None if self.only.is_empty() => {
-                    eprintln!("chat-bench: {} not found, skipped", name.as_str());
+                    eprintln!("chat-bench: {} not found, skipped{needed}", name.as_str());
                 }
-                None => bail!("{} was not found", name.as_str()),
+                None => bail!("{} was not found{needed}", name.as_str()),
             }
         }
         ensure!(!contestants.is_empty(), "there is no server to measure");
@@ -407,6 +414,8 @@ impl ServerArgs {
             PeerName::RedisServer => Box::new(Redis(find_on_path(name.as_str())?)),
             PeerName::NatsServer => Box::new(Nats(find_on_path(name.as_str())?)),
             PeerName::Ngircd => Box::new(Ngircd(find_on_path(name.as_str())?)),
+            PeerName::Ws => Box::new(Ws::find()?),
+            PeerName::SocketIo => Box::new(SocketIo::find()?),
         })
     }
 

@@ -6,9 +6,11 @@
 mod chat;
 mod chat_json;
 mod chat_web;
+mod frames;
 mod lines;
 mod nats;
 mod ngircd;
+mod node;
 mod raw;
 mod redis;
 
@@ -25,6 +27,7 @@ pub(crate) use chat_web::ChatWeb;
 pub(crate) use lines::GREETING;
 pub(crate) use nats::Nats;
 pub(crate) use ngircd::Ngircd;
+pub(crate) use node::{SocketIo, Ws};
 pub(crate) use raw::Raw;
 pub(crate) use redis::Redis;
 
@@ -169,6 +172,10 @@ pub(crate) enum PeerName {
     NatsServer,
     /// The IRC server ngircd, if on PATH
     Ngircd,
+    /// A room of the npm package ws, if installed
+    Ws,
+    /// A room of the npm package Socket.IO, if installed
+    SocketIo,
 }
 
 /// A server that is measured.
@@ -180,7 +187,7 @@ pub(crate) struct Contestant {
 
 impl PeerName {
     /// All peers, in the order of the report.
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Floor,
         Self::ChatServer,
         Self::ChatServerJson,
@@ -189,7 +196,17 @@ impl PeerName {
         Self::RedisServer,
         Self::NatsServer,
         Self::Ngircd,
+        Self::Ws,
+        Self::SocketIo,
     ];
+
+    /// What must be installed to measure the peer, if that is more than a program of its name on PATH.
+    pub(crate) const fn needed(self) -> Option<&'static str> {
+        match self {
+            Self::Ws | Self::SocketIo => Some(node::NEEDED),
+            _ => None,
+        }
+    }
 
     /// The peer's name as one word.
     pub(crate) fn as_str(self) -> &'static str {
@@ -202,6 +219,8 @@ impl PeerName {
             Self::RedisServer => "redis-server",
             Self::NatsServer => "nats-server",
             Self::Ngircd => "ngircd",
+            Self::Ws => "ws",
+            Self::SocketIo => "socket-io",
         }
     }
 }

@@ -99,6 +99,19 @@ fn idle_reports_memory_and_times() {
 }
 
 #[test]
+fn a_server_that_is_not_installed_is_reported_with_what_it_needs() {
+    let output = Command::new(env!("CARGO_BIN_EXE_chat-bench"))
+        .args(["fanout", "--only=socket-io"])
+        .env("PATH", "")
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(error.contains("socket-io was not found"), "{error}");
+    assert!(error.contains("npm --prefix"), "{error}");
+}
+
+#[test]
 fn a_server_that_fails_makes_the_exit_code_1_and_the_others_go_on() {
     // `chat-bench` itself stands in for the server. It does not know chat-server's options, so it ends at once.
     let output = bench(&[
