@@ -63,7 +63,8 @@ async fn open(
         .session(None)
         .await
         .map_err(|error| refused(error.into()))?;
-    // Sessions of one account share the user's nick: several tabs, and a tab that reconnects.
+    // Only sessions of one account can share a nick. A user needs several sessions under one nick: one for each tab,
+    // and one more while a tab reconnects.
     session.set_account(Account::parse(user).ok());
     session
         .take_nick(user)
@@ -144,7 +145,7 @@ async fn main() -> anyhow::Result<()> {
             hub.drain();
         })
         .await?;
-    // axum does not wait for connections that have become WebSockets, so the program does.
+    // axum does not wait for connections that have become WebSockets, so this program waits for them itself.
     tabs.close();
     drop(timeout(drain, tabs.wait()).await);
     Ok(())

@@ -5,7 +5,7 @@
 use anyhow::Context;
 use chat_json::{Client, Event, Events, MessageKind};
 
-/// The beginning of the bridge's nicks. The name of the room follows.
+/// Each nick of the bridge begins with this text. The name of a room follows.
 const NICK: &str = "bridge";
 
 #[tokio::main]

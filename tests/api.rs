@@ -18,8 +18,8 @@ const LIBRARIES: [&str; 5] = [
     "chat-web",
 ];
 
-/// Creates a rustdoc that runs with `RUSTC_BOOTSTRAP`. The variable is not set for cargo and for the build scripts of
-/// dependencies, because they would then build everything again.
+/// Creates a script that runs rustdoc with `RUSTC_BOOTSTRAP`, and returns its path. Cargo and the build scripts of
+/// dependencies do not see the variable. If they saw it, they would build everything again.
 fn rustdoc() -> PathBuf {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("rustdoc-nightly");
     let rustdoc = std::env::var("RUSTDOC").unwrap_or_else(|_| "rustdoc".into());

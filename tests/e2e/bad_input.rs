@@ -120,8 +120,8 @@ fn bad_input_hurts_only_its_sender() {
     );
 }
 
-/// Lets a member send `lines` repeatedly without reading, until the server accepts no more. Returns the memory that the
-/// server used then, in KiB.
+/// Lets a member send `lines` repeatedly without reading, until the server accepts no more. Returns the server's
+/// resident memory after the last send, in KiB.
 fn flood(server: &Server, others: &mut Others, lines: &str) -> u64 {
     let flooder = Member::arrive(server, "flooder");
     let mut stream = flooder.raw();

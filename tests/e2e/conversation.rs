@@ -1,4 +1,4 @@
-//! The effect of members on each other, over real sockets.
+//! How members affect each other, over real sockets.
 
 use crate::harness::{Member, Server, hears_from, talk_a_lot};
 
@@ -23,7 +23,7 @@ fn a_room_never_waits_for_a_member() {
 fn a_connection_that_the_kernel_resets_is_one_goodbye_and_frees_the_nick() {
     let server = Server::start();
     let mut alice = Member::arrive(&server, "alice");
-    // A connection that is closed with unread bytes is reset by the kernel.
+    // The kernel resets a connection that is closed while it has unread bytes.
     let kim = Member::arrive(&server, "kim");
     alice.says("never read");
     kim.raw().peek(&mut [0]).unwrap();
@@ -45,7 +45,7 @@ fn a_fast_sender_is_slowed_and_loses_nothing() {
     let mut bob = Member::arrive(&server, "bob");
     let lines: String = (1..=30).map(|i| format!("line {i}\n")).collect();
     alice.sends(&lines);
-    // The reset does not affect other members.
+    // The server delays alice's lines, but not the other members.
     bob.says("/who");
     let mut heard = bob.hears_until("* lobby: 2 members: alice, bob");
     assert!(

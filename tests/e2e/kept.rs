@@ -1,4 +1,5 @@
-//! Messages in a file: after kills, exports and imports, and after the file was replaced.
+//! Tests that the server keeps messages in a file: after kills, after exports and imports, and after the file was
+//! replaced.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

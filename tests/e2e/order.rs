@@ -17,7 +17,7 @@ fn one_order() {
     let members: Vec<Member> = (0..MEMBERS)
         .map(|i| Member::arrive(&server, &format!("m{i}")))
         .collect();
-    // The observer sends nothing, so it receives every message.
+    // The server does not send a member its own messages. The observer sends none, so it receives every message.
     let observer = Member::arrive(&server, "observer");
     let begin = Arc::new(Barrier::new(MEMBERS + 1));
 
@@ -56,8 +56,8 @@ fn one_order() {
     }
 }
 
-/// Sends all messages of a speaker at once, then waits for the messages of all speakers. Returns the received messages
-/// in order.
+/// Sends all messages at once if the member is a speaker. Then waits for all messages of the other speakers, and
+/// returns them in the order in which they arrived.
 fn take_part(mut member: Member, speaker: Option<usize>, begin: &Barrier) -> Vec<Said> {
     begin.wait();
     let others = match speaker {

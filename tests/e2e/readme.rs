@@ -99,7 +99,8 @@ fn the_python_program_talks_in_a_room_full_of_korean_and_ends() {
     }
     let server = Server::start();
     let mut alice = Member::arrive(&server, "alice");
-    // Characters of three bytes in lines of many lengths make the program's reads end within characters.
+    // Each Korean character takes three bytes in UTF-8, and the lines have many lengths. So some of the program's reads
+    // end in the middle of a character.
     let korean = "가나다라마바사".repeat(14);
     for number in 0..20 {
         alice.says(&format!("{korean}{korean}{}", "~".repeat(number)));
@@ -147,7 +148,7 @@ fn limits_in_help() -> Vec<(String, Option<String>)> {
 #[test]
 fn every_limit_is_documented_with_its_default() {
     let text = document("docs/limits.md");
-    // Each row of the table has one or more flags, as many defaults, and the effect.
+    // Each row of the table has three cells: one or more flags, a default for each flag, and the effect.
     let mut documented = Vec::new();
     for row in text.lines().filter(|line| line.starts_with("| `--")) {
         let cells: Vec<&str> = row.split(" | ").collect();

@@ -139,7 +139,7 @@ fn flags_joined_emoji_and_clusters_leave_nothing_on_the_screen() {
         nc.says(&format!("end of {}", text.len()));
         kim.shows(&format!("end of {}", text.len()));
         let before = kim.screen();
-        // The screen must be redrawn before the next key is typed.
+        // `C-l` redraws the whole screen. The moved cursor then shows that the screen was redrawn.
         kim.presses(&["C-l"]);
         kim.types("x");
         kim.has_cursor_at(3, 7);

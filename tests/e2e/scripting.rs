@@ -37,7 +37,7 @@ fn send_ends_when_the_server_has_it() {
         0
     );
     assert_eq!(alice.next_line_untimed(), "bot: 안녕 everybody");
-    // The command's join and leave were not announced.
+    // `send` publishes without joining the room: alice sees no join and no leave.
     alice.says("/who");
     assert_eq!(alice.next_line_untimed(), "* lobby: 1 member: alice");
 }

@@ -109,8 +109,8 @@ pub(crate) struct DrillPlan {
     pub(crate) soaking: Option<Duration>,
     /// The number of connections on which the drill `costly` sends (`--connections`).
     pub(crate) senders: usize,
-    /// Prefixes that select the kinds of requests that the drill `costly` tries, by name. If empty, all kinds are
-    /// tried.
+    /// Prefixes of names. The drill `costly` tries the kinds of requests whose names begin with one of these prefixes.
+    /// If there are no prefixes, the drill tries all kinds.
     pub(crate) kinds: Vec<String>,
 }
 

@@ -20,7 +20,7 @@ pub(crate) struct FanoutPlan {
     pub(crate) rounds: u32,
     pub(crate) warm_up: Goal,
     pub(crate) goal: Goal,
-    /// The time without a delivery after which a run fails.
+    /// The longest time that a run may go without a delivery. After this time the run fails.
     pub(crate) stall: Duration,
     pub(crate) contestants: Vec<Contestant>,
 }

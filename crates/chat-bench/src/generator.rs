@@ -24,13 +24,14 @@ const READ_BYTES: usize = 256 * 1024;
 /// The most events that one poll returns.
 const EVENTS_MAX: usize = 1024;
 
-/// The longest wait of one poll, after which the time without a delivery is checked.
+/// The longest time that one poll waits. After each poll, the generator checks whether the server has stalled.
 const TURN_MAX: Duration = Duration::from_millis(100);
 
 /// The longest latency that is recorded, in nanoseconds: one minute.
 const LATENCY_MAX_NS: u64 = 60_000_000_000;
 
-/// How long nothing may arrive before a run ends. A duplicate closely follows its original, so it arrives in this time.
+/// A run ends after this time without received bytes. A duplicate closely follows its original, so it arrives within
+/// this time.
 const SETTLE: Duration = Duration::from_millis(10);
 
 /// The clients of one server.
@@ -44,9 +45,9 @@ pub(crate) struct Generator<'a> {
     events: Events,
     buffer: Vec<u8>,
     connections: Vec<Connection>,
-    /// The index of each publisher's connection.
+    /// For each publisher, the index of its connection in `connections`.
     speakers: Vec<usize>,
-    /// When the generator was created. All times are measured from this moment.
+    /// The time at which the generator was created. All other times are measured from this time.
     epoch: Instant,
     books: Books,
 }
@@ -62,7 +63,7 @@ struct Books {
     delivered: u64,
 }
 
-/// When a phase stops publishing.
+/// The condition under which a phase stops publishing.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Goal {
     /// Stops after this many messages of all publishers together.

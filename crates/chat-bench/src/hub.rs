@@ -1,4 +1,5 @@
-//! The hub benchmark: compares the cost of publishing to members in process with a bare broadcast channel.
+//! The hub benchmark: measures the processor time of publishing to members in process, and compares it with the
+//! processor time of a bare broadcast channel.
 //!
 //! The hub and the channel run in turn, on a runtime of one thread with one task for each receiver. The figure is the
 //! processor time of the whole process: publishing, waking and receiving. A message is in flight until every receiver
@@ -43,7 +44,7 @@ pub(crate) struct HubReport {
     pub(crate) ratio: f64,
 }
 
-/// Measures the channel and the hub in turn.
+/// Measures the bare broadcast channel and the hub, alternately in each round.
 pub(crate) fn run(plan: &HubPlan, progress: &Progress) -> anyhow::Result<HubReport> {
     let (mut bare, mut hub) = (Vec::new(), Vec::new());
     for round in 1..=plan.rounds {
@@ -124,7 +125,8 @@ impl Deliveries {
     }
 }
 
-/// Publishes `plan.messages` messages, after a fifth as many for warm-up. Returns the processor time for each delivery.
+/// Publishes messages: first a warm-up of about `plan.messages / 5`, and then about `plan.messages` that are measured.
+/// Both numbers are rounded up to whole windows. Returns the processor time for each delivery, without the warm-up.
 async fn measure<E>(
     plan: &HubPlan,
     deliveries: &Deliveries,

@@ -21,15 +21,15 @@ pub(crate) struct IdlePlan {
     pub(crate) rounds: u32,
     /// The number of messages that are sent one at a time after the first message.
     pub(crate) messages: u32,
-    /// How long all members are silent before memory is read.
+    /// How long all members are silent before the server's memory is measured.
     pub(crate) settle: Duration,
     pub(crate) stall: Duration,
     pub(crate) contestants: Vec<Contestant>,
 }
 
 impl IdlePlan {
-    /// The number of members that join before memory is first read, so that what a server allocates only once does not
-    /// count.
+    /// The number of members that join before the first reading of the server's memory. The reading then includes what
+    /// a server allocates only once, so these allocations do not count as growth.
     pub(crate) const FIRST_IN: usize = 10;
 }
 
@@ -52,10 +52,11 @@ pub(crate) struct IdleRun {
     pub(crate) all_in_ms: f64,
     /// The time until the first message has reached all members, in milliseconds.
     pub(crate) first_message_ms: f64,
-    /// The time until each later message has reached all members, in milliseconds: median and maximum.
+    /// The median time until a message after the first has reached all members, in milliseconds.
     pub(crate) message_ms: f64,
+    /// The longest time until a message after the first has reached all members, in milliseconds.
     pub(crate) message_worst_ms: f64,
-    /// The server's processor time for each delivery of the later messages, in microseconds.
+    /// The server's processor time for each delivery of the messages after the first, in microseconds.
     pub(crate) cpu_us_per_delivery: f64,
 }
 

@@ -44,7 +44,8 @@ pub(crate) struct JournalReport {
     pub(crate) paced: Vec<Paced>,
 }
 
-/// The figures of writers that each wait for the position of one message before they publish the next.
+/// The figures for concurrent writers. After each message, a writer waits until the log has given the message a
+/// position.
 #[derive(Debug, Serialize)]
 pub(crate) struct Row {
     kept: Kept,

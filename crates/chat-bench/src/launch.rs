@@ -18,7 +18,7 @@ const READY_WITHIN: Duration = Duration::from_secs(15);
 /// How long a server may take to end after SIGTERM.
 const END_WITHIN: Duration = Duration::from_secs(2);
 
-/// How often the start and the end of a server are checked.
+/// The time between two checks whether a server has started or has ended.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 /// A running server. Dropping it ends the process.

@@ -39,12 +39,12 @@ pub(crate) struct Ledger {
 struct Account {
     /// The sequence number of the first message in `outstanding`.
     oldest: u32,
-    /// For each outstanding message: the number of members that have not received it, and when it was sent, in
+    /// For each outstanding message: the number of members that have not received it, and the time of sending, in
     /// nanoseconds since the start.
     outstanding: VecDeque<(u32, u64)>,
 }
 
-/// A correct delivery.
+/// The result of a correct delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Receipt {
     /// Some members have not received the message yet.
@@ -114,7 +114,7 @@ impl Ledger {
         }
     }
 
-    /// How many members receive each message.
+    /// Returns how many members receive each message.
     pub(crate) fn audience(&self) -> usize {
         match self.echo {
             Echo::Exclude => self.members.saturating_sub(1),
@@ -235,7 +235,7 @@ impl Ledger {
 /// Tracks the numbered messages from one sender to one receiver.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Series {
-    /// The number that is expected next.
+    /// The expected number of the next message.
     pub(crate) next: u64,
     /// The number of messages that are missing.
     pub(crate) lost: u64,

@@ -123,5 +123,6 @@ fn verdict(failures: &[String]) -> Verdict {
     Verdict::Wrong
 }
 
-/// The number of descriptors for everything but members: the listener, epoll, files, and separate publishers.
+/// How many descriptors a process needs in addition to one for each member: for the listener, epoll, files, and
+/// publishers that are not members.
 const DESCRIPTOR_RESERVE: usize = 128;

@@ -60,8 +60,8 @@ fn parse_resident(status: &str) -> Option<u64> {
     line.split_whitespace().next()?.parse().ok()
 }
 
-/// Raises the descriptor limit of this process and of the servers that it starts. Fails if `needed` exceeds the hard
-/// limit.
+/// Raises the descriptor limit of this process, and of the servers that it starts, to the hard limit. Fails if `needed`
+/// exceeds the hard limit.
 pub(crate) fn raise_descriptor_limit(needed: usize) -> io::Result<()> {
     let (_soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
     if (hard as usize) < needed {

@@ -44,7 +44,7 @@ pub(crate) enum Until {
 }
 
 impl Until {
-    /// Returns when to stop reading after this event.
+    /// Returns the point at which reading must stop after this event.
     pub(crate) fn of(event: &Event) -> Self {
         if event.is_read_closed() || event.is_error() {
             Self::End

@@ -49,8 +49,8 @@ pub(crate) struct WorkloadReport {
 pub(crate) struct Figures {
     pub(crate) deliveries_per_second: f64,
     pub(crate) cpu_us_per_delivery: f64,
-    /// The median over all rounds of this ratio: the processor time for a delivery, divided by the processor time for a
-    /// delivery by the server `floor`.
+    /// The median of a ratio over all rounds: the processor time for each delivery, divided by the same time of the
+    /// server `floor`.
     pub(crate) ratio_to_floor: Option<f64>,
     pub(crate) last_p50_us: f64,
     pub(crate) last_p99_us: f64,
@@ -175,7 +175,7 @@ pub(crate) fn grouped(count: u64) -> String {
     text
 }
 
-/// Returns `1 round`, `5 rounds`, ..
+/// Returns the number with its noun, such as `1 round` or `5 rounds`.
 fn rounds(count: u32) -> String {
     format!("{count} round{}", if count == 1 { "" } else { "s" })
 }

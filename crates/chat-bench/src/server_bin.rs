@@ -1,7 +1,7 @@
 //! Finds the program `chat-server`.
 //!
-//! Invariant: the current code is measured. If cargo runs this program, this program first builds the server, because
-//! cargo does not build programs of other packages.
+//! Invariant: benchmarks measure the current code. If cargo runs this program, this program first builds the server,
+//! because cargo does not build programs of other packages.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -28,7 +28,7 @@ pub(crate) fn find(named: Option<&Path>) -> anyhow::Result<PathBuf> {
     Ok(program)
 }
 
-/// Builds the server in this program's profile, if cargo runs this program.
+/// Builds `chat-server` with the cargo profile of this program. Does nothing if this program was not started by cargo.
 fn build(own: &Path) -> anyhow::Result<()> {
     let (Some(cargo), Some(package)) = (
         std::env::var_os("CARGO"),

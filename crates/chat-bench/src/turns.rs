@@ -23,7 +23,7 @@ pub(crate) struct Turns<R> {
 #[derive(Debug, Serialize)]
 pub(crate) struct ServerReport<M, R> {
     pub(crate) server: PeerName,
-    /// `None` if the server failed in the first round.
+    /// The medians over the rounds. `None` if the server failed in the first round.
     pub(crate) median: Option<M>,
     pub(crate) runs: Vec<Option<R>>,
     pub(crate) failure: Option<String>,

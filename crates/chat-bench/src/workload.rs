@@ -34,7 +34,7 @@ pub(crate) struct Workload {
     pub(crate) window: usize,
     /// The number of bytes of a message's text.
     pub(crate) payload: usize,
-    /// The number of further members, which join and never read.
+    /// The number of additional members that join and then never read.
     pub(crate) stuck: usize,
 }
 
@@ -57,8 +57,9 @@ impl Workload {
         }
     }
 
-    /// The window of publisher number `publisher`: an equal share of all messages in flight, and at least one message.
-    /// If the number does not divide evenly, the first publishers get one message more.
+    /// Returns how many messages the publisher with the number `publisher` may have in flight: an equal share of the
+    /// workload's window, and at least one. If the window does not divide evenly, the first publishers get one message
+    /// more.
     pub(crate) fn window_of(&self, publisher: usize) -> usize {
         let more = usize::from(publisher < self.window % self.publishers);
         (self.window / self.publishers + more).max(1)

@@ -65,7 +65,8 @@ fn both_dialects_of_our_server_are_counted_and_compared() {
     assert!(output.status.success(), "{report}");
     for workload in 0..2 {
         let workload = &report["workloads"][workload];
-        // JSON members ask for an echo, plain members receive none.
+        // A publisher in JSON asks for its own messages, so all 6 members receive each message. A publisher in the
+        // plain dialect does not receive its own messages.
         for (server, audience) in [(0, 5), (1, 6)] {
             for round in 0..2 {
                 let run = &workload["servers"][server]["runs"][round];

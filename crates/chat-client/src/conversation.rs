@@ -134,16 +134,16 @@ impl Error for ConversationError {
     }
 }
 
-/// The state that both directions share. They run in one task, so cells suffice.
+/// The state that sending and receiving share. Both run in one task, so cells suffice.
 #[derive(Debug)]
 struct State {
     /// Cancelled when the client leaves before the input ends.
     leaving: CancellationToken,
     /// Whether `/quit` was sent. After `/quit`, the server is expected to close the connection.
     quit: Cell<bool>,
-    /// When the server should have processed all sent lines at the latest.
+    /// The time by which the server should have processed all sent lines.
     busy_until: Cell<Instant>,
-    /// Since when the client waits for output of the server; `None` while the client prints.
+    /// The time since which the client waits for output of the server; `None` while the client prints.
     waiting_since: Cell<Option<Instant>>,
 }
 
@@ -158,14 +158,16 @@ impl State {
         }
     }
 
-    /// Records lines that are about to be sent.
+    /// Records lines that are about to be sent: the time that the server needs to process them, and whether they end
+    /// the session.
     fn note(&self, lines: &Lines) {
         let begin = self.busy_until.get().max(Instant::now());
         self.busy_until.set(begin + LINE_TIME * lines.count);
         self.quit.set(self.quit.get() || lines.quit);
     }
 
-    /// Waits until the server has been silent for [`PATIENCE`] longer than processing the sent lines may take.
+    /// Waits until the server has been silent for too long. The time limit is [`PATIENCE`]. It begins with the server's
+    /// silence, or at the latest time at which the server should have processed all sent lines, whichever is later.
     async fn patience(&self) {
         loop {
             let now = Instant::now();
@@ -323,17 +325,18 @@ async fn at(deadline: Option<Instant>) {
     }
 }
 
-/// What the client sends when it leaves early. The first line break ends an over-long line that was sent in part.
-/// Without such a line, servers ignore the empty line.
+/// What the client sends when it leaves early. The first line break ends a long line that was sent only in part.
+/// Otherwise the first line break makes an empty line, which servers ignore.
 const GOODBYE: &[u8] = b"\n/quit\n";
 
-/// How long the client waits for the server's goodbye when it leaves early.
+/// How long the client waits for the server's goodbye after the user interrupts the client.
 const GOODBYE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long the server may be silent after all lines were sent, beyond the time for processing the lines.
+/// How long the server may be silent, in addition to the time that it may take to process the sent lines.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The time that a server may take to process a line: twice the time at its default rate of five lines a second.
+/// The time that a server may take to process a line. A server with the default rate of five lines a second needs half
+/// of this time.
 const LINE_TIME: Duration = Duration::from_millis(400);
 
 /// The most bytes of one read.

@@ -1,5 +1,5 @@
-//! `chat-client`: talks to a chat server: full-screen on a terminal, line by line in a pipe, or as commands for
-//! scripts.
+//! `chat-client` talks to a chat server. On a terminal, it is full-screen. In a pipe, it works line by line. For
+//! scripts, it has commands.
 //!
 //! This crate has the arguments, the line mode and the script commands; the screen is the crate `chat-tui`. In line
 //! mode the server interprets the lines. The script commands use the JSON client library, which reports whether a

@@ -10,7 +10,7 @@ pub(crate) struct Outgoing {
     held: Vec<u8>,
     /// How many bytes of `held` are known to contain no line break.
     searched: usize,
-    /// Whether a part of an over-long line was sent, so that the next bytes are not the start of a line.
+    /// Whether a part of an over-long line was sent. The next bytes then continue that line.
     mid_line: bool,
 }
 

@@ -1,4 +1,4 @@
-//! What the script commands share: connecting to the server, and output whose reader may close.
+//! Functions that all script commands use: they connect to the server, and write to a stdout that its reader may close.
 
 use std::future;
 use std::io::{self, Write};
@@ -67,7 +67,7 @@ pub(crate) async fn nearest_room(client: &Client, name: &str) -> String {
 ///
 /// # Cancel safety
 ///
-/// Cancel safe. Each call leaves a thread until the process ends, so call it rarely.
+/// Cancel safe. Each call occupies a thread, which may stay until the process ends, so call this function rarely.
 pub(crate) async fn reader_gone() {
     let waited = tokio::task::spawn_blocking(|| {
         let stdout = io::stdout();

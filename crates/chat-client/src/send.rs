@@ -40,7 +40,7 @@ enum Unsaid {
 }
 
 impl Unsaid {
-    /// Returns whether the room is the reason for the failure. All other messages would then fail, too.
+    /// Returns whether the room is the reason for the failure. If it is, the command's other messages would fail, too.
     fn is_for_all(&self) -> bool {
         matches!(self, Self::Refused(RequestError::Refused { code, .. }) if code == NOT_FOUND || code == BAD_NAME)
     }
@@ -59,8 +59,8 @@ impl Display for Unsaid {
     }
 }
 
-/// Runs the command. If one message fails, reports the failure and still sends the other messages. If the room is the
-/// reason of the failure, returns an error.
+/// Runs the `send` command. If one message fails, reports the failure and still sends the other messages. If the
+/// failure would be the same for all messages to the room, returns an error.
 pub(crate) async fn run(args: &SendArgs) -> anyhow::Result<ExitCode> {
     let (client, events) = script::open(script::client(&args.server), &args.server).await?;
     // Incoming events are not needed.
@@ -128,7 +128,8 @@ async fn explain(client: &Client, args: &SendArgs, unsaid: &Unsaid) -> String {
 }
 
 impl SendArgs {
-    /// Reports a failed message, with its line number if stdin is read.
+    /// Reports a message that the server did not accept. If the messages are read from stdin, the report has the line
+    /// number.
     fn tell_unsaid(&self, number: usize, why: &dyn Display) {
         script::notice(&match self.text.is_empty() {
             true => format!("line {number}: {why}"),
@@ -143,7 +144,8 @@ const BAD_NAME: &str = "bad_name";
 
 /// The messages to send.
 enum Lines {
-    /// One message: from the arguments, or all of stdin with `--fold`.
+    /// The message from the arguments. `None` once the message was returned, or once all of stdin was folded into one
+    /// message.
     One(Option<String>),
     Stdin {
         lines: Box<FramedRead<Stdin, LineCodec>>,
@@ -174,7 +176,8 @@ impl Lines {
         })
     }
 
-    /// Returns the next message, or why a line of stdin is not a message.
+    /// Returns the number of the next line, with its message or why the line is not a message. Returns `None` after the
+    /// last message.
     async fn next(&mut self) -> Option<(usize, Result<String, String>)> {
         match self {
             Self::One(text) => Some((1, Ok(text.take()?))),

@@ -47,7 +47,7 @@ pub(crate) async fn run(args: &TailArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Prints events.
+/// Prints the events of a room as text or as JSON.
 struct Printer {
     is_json: bool,
     times: Times,
@@ -195,7 +195,8 @@ impl Times {
         }
     }
 
-    /// Returns the time with a space after it. Also returns whether the text contains more than the time of day.
+    /// Returns the time with a space after it, or an empty text if the user's format is empty. Also returns whether the
+    /// line of a topic must show the time: the user chose the format, or the message is not of today.
     fn time(&self, at: u64, now: &Zoned) -> (String, bool) {
         let at = i64::try_from(at).ok();
         let Some(at) = at.and_then(|at| Timestamp::from_millisecond(at).ok()) else {

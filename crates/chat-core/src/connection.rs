@@ -1,4 +1,4 @@
-//! One connection: a session that is driven over one stream.
+//! One connection: it runs a session over one stream.
 
 mod arrival;
 mod authentication;

@@ -30,9 +30,10 @@ pub struct Limits {
     /// empty, opening is refused. The lobby can always be joined.
     pub rooms: NonZeroUsize,
     /// The most rooms that the sessions of one address may have opened (256); `None` removes the limit. A room counts
-    /// for the address of the session that opened it, as long as the hub has the room: also if that session has left,
-    /// and also if the room is empty and its log is kept. When the address opens one more room, the hub forgets the
-    /// room of this address that has been empty longest. If no room of the address is empty, opening is refused.
+    /// for the address of the session that opened it, as long as the hub has the room. The room still counts after this
+    /// session has left, and while the room is empty and the hub keeps its log. When the address opens one more room,
+    /// the hub forgets the room of this address that has been empty longest. If no room of the address is empty,
+    /// opening is refused.
     pub rooms_per_address: Option<NonZeroUsize>,
     /// The most empty rooms whose log the hub keeps (256), not counting the lobby. When one more room becomes empty,
     /// the hub forgets an empty room of the address that has opened the most empty rooms: the one that has been empty
@@ -58,51 +59,51 @@ pub struct Limits {
     /// The most bytes in one batch (64 KiB): the bytes of the texts, and a constant for each message. Messages of one
     /// peer that arrive together and exceed the limit become several batches.
     pub batch_bytes: NonZeroUsize,
-    /// The most bytes that wait for a member whose socket is full (256 KiB). When this many wait, the hub queues no
-    /// more events for the member. Once the socket has taken the waiting bytes, the member is sent the messages that it
-    /// missed from the journal. In memory, the waiting bytes take at most twice this number, plus the size of what one
-    /// room delivers at a time.
+    /// The most bytes that wait for a member whose socket is full (256 KiB). While this many bytes wait, the hub queues
+    /// no more events for the member. After the socket has taken the waiting bytes, the hub reads the messages that the
+    /// member missed from the journal and sends them. The waiting bytes occupy at most twice this number of bytes in
+    /// memory, plus the bytes that one room delivers at a time.
     pub queue_bytes: NonZeroUsize,
-    /// The most message keys that the hub remembers for one client (1,024). A client is identified by its token, and
-    /// without one by its session. A message that a client sends again under a remembered key is not published again.
-    /// The oldest keys are forgotten first.
+    /// The most message keys that the hub remembers for one client (1,024). The hub identifies a client by its token,
+    /// or by its session if the client has no token. If a client sends a message again under a remembered key, the hub
+    /// does not publish the message again. The hub forgets the oldest keys first.
     pub keys_per_nick: NonZeroUsize,
     /// The most message keys that the hub remembers for all clients together (65,536). The oldest keys are forgotten
     /// first.
     pub keys: NonZeroUsize,
     /// The longest time that the hub remembers a message key (10 min).
     pub key_lifetime: Duration,
-    /// The most direct messages that wait for one session because its peer does not read (256). One more is refused,
-    /// and its sender gets an error.
+    /// The most direct messages that wait for one session because its peer does not read (256). A further message is
+    /// refused, and its sender gets an error.
     pub mailbox: NonZeroUsize,
     /// How fast one connection may send lines (20 at once, then 5 a second); `None` removes the limit. See [`Rate`].
     pub rate: Option<Rate>,
     /// The most connections that one address may hold at the same time (256); `None` removes the limit. A further
-    /// connection receives one line that says so, and is closed.
+    /// connection receives one line with the reason, and is closed.
     pub per_address: Option<NonZeroUsize>,
     /// How fast one address may open connections (256 at once, then 16 a second); `None` removes the limit. The default
     /// lets all connections that an address may hold reconnect at once. A connection beyond the limit receives one line
-    /// that says so, and is closed.
+    /// with the reason, and is closed.
     pub connects_per_address: Option<Rate>,
     /// How fast all connections of one address together may join rooms (1,024 at once, then 64 a second); `None`
     /// removes the limit. A join beyond the limit waits for up to 5 s. A join that would have to wait longer is
     /// refused. A join that the room announces counts as one more join for every 8 members that receive the
     /// announcement.
     pub joins_per_address: Option<Rate>,
-    /// How much work the answers to all connections of one address together may cost (4,096 units at once, then 128 a
-    /// second); `None` removes the limit. One unit is 8 KiB of answers or 5 ms of searching, so the default allows 32
-    /// MiB of answers at once and then 1 MiB a second. Beyond the limit, these requests of the address are refused
-    /// until it has earned enough units: history, reads, searches, lists of rooms and of all members, authentications,
-    /// and joins.
+    /// The most work that the answers to all connections of one address together may cause (4,096 units at once, then
+    /// 128 a second); `None` removes the limit. One unit is 8 KiB of answers or 5 ms of searching, so the default
+    /// allows 32 MiB of answers at once and then 1 MiB a second. When an address has spent its units, the server
+    /// refuses these requests until the address has earned enough units: history, reads, searches, lists of rooms and
+    /// of all members, authentications, and joins.
     pub answers_per_address: Option<Rate>,
     /// The most bytes that all connections of one address together may send in a minute (4 MiB); `None` removes the
     /// limit. This is enough for three connections that send the longest texts at the default rate, or for 2,000 people
     /// who type. Beyond the limit, the server reads these connections more slowly.
     pub bytes_per_minute: Option<NonZeroUsize>,
-    /// Whether the limits for addresses apply to connections over loopback (they do not).
+    /// Whether the limits for addresses apply to connections over loopback. By default they do not.
     pub loopback: Loopback,
-    /// The most connections that [`serve`](crate::serve()) holds at the same time (10,000). A further connection
-    /// receives one line that says so, and is closed.
+    /// The most connections that [`serve`](crate::serve()) holds at the same time (10,000). The server sends a further
+    /// connection one line with the reason, and closes it.
     pub connections: NonZeroUsize,
     /// The most messages of a room that the plain dialect shows a peer when it joins (20). Also the most messages that
     /// answer a request for history or a search, if the request does not say how many messages it wants.
@@ -112,38 +113,39 @@ pub struct Limits {
     /// The most bytes that the server reads from a connection to recognise its protocol (1 KiB). If no detector
     /// recognises them, the connection gets the default dialect, which is plain unless the server sets another.
     pub prefix_bytes: NonZeroUsize,
-    /// The longest time that the server waits for further bytes, if it needs them to recognise the protocol of a
-    /// connection or to complete a character of which only some bytes have arrived (5 s).
+    /// The longest time that the server waits for further bytes (5 s). The server waits if it needs the bytes to
+    /// recognise the protocol of a connection, or if only some bytes of a character have arrived.
     pub prefix_timeout: Duration,
-    /// The longest time that the handshake of a protocol that takes over the byte stream, such as TLS, may take (10 s).
-    /// Then the connection is closed.
+    /// The longest time for a handshake (10 s). A handshake belongs to a protocol that takes over the byte stream, such
+    /// as TLS. After this time, the server closes the connection.
     pub handshake_timeout: Duration,
-    /// The longest time in which a peer must register, in a dialect that
-    /// [registers](crate::protocol::DialectOptions::registers) over several lines (30 s). Then the connection is
-    /// closed.
+    /// The longest time that a peer may take to register, if its dialect
+    /// [registers](crate::protocol::DialectOptions::registers) over several lines (30 s). After this time, the server
+    /// closes the connection.
     pub registration_timeout: Duration,
-    /// The longest time that may pass from the beginning of a line until its end arrives (60 s); `None` removes the
-    /// limit. Then the line is dropped, and its sender gets an error. In the plain dialect the time begins only once
-    /// the line is longer than [`text_bytes`](Self::text_bytes), so a person may type as slowly as they like.
+    /// The longest time that may pass from the beginning of a line until its end arrives (60 s). A line that takes
+    /// longer is dropped, and its sender gets an error. `None` removes the limit. In the plain dialect, the time begins
+    /// only once the line is longer than [`text_bytes`](Self::text_bytes), so a person may type as slowly as they like.
     pub line_timeout: Option<Duration>,
     /// How long the server waits for the first bytes of a connection (300 ms). If none arrive in this time, the server
     /// greets the peer in the plain dialect. A connection that may be a spare one of a browser is greeted later, or not
     /// at all; see [`Hub::expect_spare_connections`](crate::Hub::expect_spare_connections).
     pub greet_after: Duration,
-    /// How long a plain connection must be silent before its first text ends, if the text has no newline (200 ms).
-    /// After that, silence ends each text of the connection. Such a text is called a chunk.
+    /// How long a plain connection must be silent before its first text ends without a newline (200 ms). From then on,
+    /// silence ends every text of the connection. A text that ends with silence is called a chunk.
     pub first_chunk_after: Duration,
     /// How long a plain connection must be silent before each further chunk ends (50 ms).
     pub chunk_after: Duration,
     /// How long a peer whose dialect has a heartbeat may be silent before the server pings it (25 s).
     pub ping_after: Duration,
-    /// How long a peer whose dialect has a heartbeat may be silent before it is disconnected (35 s). The time after the
-    /// ping is included.
+    /// How long a peer whose dialect has a heartbeat may be silent before it is disconnected (35 s). This time begins
+    /// with the peer's last input, not with the ping.
     pub dead_after: Duration,
     /// The longest time that a peer's socket may accept no bytes while output waits for the peer (30 s). Then the peer
     /// is disconnected.
     pub stall_timeout: Duration,
-    /// The longest time that a policy may take to decide one request (2 s). Then the request is refused.
+    /// The longest time that a policy may take to decide one request (2 s). The hub refuses a request that takes longer
+    /// to decide.
     pub policy_timeout: Duration,
     /// The most [authentications](crate::protocol::Command::Authenticate) that the hub runs at the same time (8). A
     /// further authentication waits for its turn for at most [`policy_timeout`](Self::policy_timeout), and is then
@@ -161,8 +163,8 @@ pub struct Limits {
     pub drain: Duration,
 }
 
-/// The largest capacity of a ring, in items. A ring allocates all its slots at once, and far smaller rings work as
-/// well.
+/// The maximum capacity of a ring, in items. A ring allocates all its slots at once. Rings above this limit would cost
+/// memory without a benefit.
 const RING_BATCHES_MAX: usize = 1 << 16;
 
 impl Limits {
@@ -235,14 +237,15 @@ pub enum Loopback {
     /// The limits for addresses do not apply to loopback: the programs on this machine, and the clients of a proxy on
     /// it, are different peers with one address.
     Exempt,
-    /// The limits for addresses apply to loopback as to any other address, for tests.
+    /// The limits for addresses also apply to loopback addresses. This is meant for tests.
     Counted,
 }
 
-/// How fast something may happen: a token bucket. The default is that of [`Limits::rate`], the lines of one connection.
+/// How fast something may happen: a token bucket. The default is the rate of one connection's lines, [`Limits::rate`].
 ///
-/// The server does not read from a faster connection until the connection has tokens again. No input is lost, and other
-/// members are not affected. While the server does not read, the peer still receives events.
+/// If a connection sends faster than its rate, the server stops reading from it until the connection has tokens again.
+/// No input is lost, and other members are not affected. While the server does not read, the peer still receives
+/// events.
 ///
 /// # Cost of a line
 ///

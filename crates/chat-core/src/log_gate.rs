@@ -12,7 +12,8 @@ const INTERVAL: Duration = Duration::from_secs(1);
 pub(crate) struct LogGate(Mutex<Option<Instant>>);
 
 impl LogGate {
-    /// Returns whether the failure may be logged now: at most once a second.
+    /// Returns whether the caller may log a failure now. After a call that returns `true`, returns `false` for one
+    /// second.
     pub(crate) fn opens(&self) -> bool {
         let mut last = self.0.lock();
         let opens = last.is_none_or(|last| last.elapsed() >= INTERVAL);

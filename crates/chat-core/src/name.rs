@@ -136,8 +136,8 @@ pub struct NameRules {
     /// mark. With such a mark, a nick could pass for another nick.
     pub stray_mark: fn(&str) -> Option<char>,
     /// Words that no session may take as its nick (`you`, `server`, `admin`, `system`, `chat`). A nick with the
-    /// skeleton of a reserved word is rejected, too. An application whose own session has one of these nicks removes
-    /// that word from the list.
+    /// skeleton of a reserved word is rejected, too. To use one of these words as the nick of its own session, an
+    /// application removes the word from the list.
     pub reserved: &'static [&'static str],
 }
 
@@ -184,8 +184,8 @@ impl NameRules {
         if key.chars().count() > NICK_CHARS_MAX {
             return Err(too_long);
         }
-        // Both the typed and the folded spelling are compared with the reserved words, because a capital letter can
-        // look like other characters than its small letter.
+        // Both the typed spelling and the folded spelling are compared with the reserved words, because a capital
+        // letter may look like one character and its small letter like another.
         let shapes = [(self.skeleton)(name), (self.skeleton)(&key)];
         let is_like = |word: &&str| {
             shapes.contains(&(self.skeleton)(word))
@@ -385,8 +385,9 @@ pub(crate) fn is_common_mark(c: char) -> bool {
         | 0x20d0..=0x20ff | 0x3099..=0x309a | 0xfe20..=0xfe2f)
 }
 
-/// Finds a mark of [`is_common_mark`] that composes with no letter (UnicodeData.txt, canonical decompositions), or a
-/// fourth mark in a row. Three marks in a row are allowed, because Greek has letters with three marks.
+/// Finds the first mark of [`is_common_mark`] that is not allowed: a mark that composes with no letter
+/// (UnicodeData.txt, canonical decompositions), or the fourth mark in a row. Three marks in a row are allowed, because
+/// Greek has letters with three marks.
 fn stray_mark(name: &str) -> Option<char> {
     const MARKS_MAX: usize = 3;
     let mut marks = 0;

@@ -37,11 +37,12 @@ pub struct Stats {
     pub deliveries_out: u64,
     /// Bytes that were received from peers.
     pub bytes_in: u64,
-    /// Bytes that were written to peers' streams: deliveries, replies and replays.
+    /// Bytes that were written to peers' streams or queued for them: deliveries, replies and replays. A queued byte
+    /// counts even if the peer does not receive it.
     pub bytes_out: u64,
     /// Direct messages that were put into the mailbox of their recipient.
     pub directs: u64,
-    /// How often a member over a connection lagged, and then received from the journal the messages that it had missed.
+    /// How often a member over a connection lagged, and later received the missed messages from the journal.
     pub lag_repairs: u64,
     /// Gaps that were reported to members over connections.
     pub gaps: u64,
@@ -51,8 +52,8 @@ pub struct Stats {
     pub lines_not_utf8: u64,
     /// Commands, messages and input lines that were answered with a refusal.
     pub refusals: u64,
-    /// How often the server stopped reading from a connection for a while, because its peer or its address sent too
-    /// fast.
+    /// How many times the server stopped reading from a connection for a while, because the connection, or all
+    /// connections of its address together, sent too fast.
     pub rate_pauses: u64,
     /// Connections that were closed because their peer accepted no bytes for too long.
     pub stalled: u64,

@@ -24,8 +24,8 @@ impl<T> Mutex<T> {
 /// The number of locks in [`Turns`]. At most this many turns are held at the same time.
 const TURNS: usize = 16;
 
-/// Locks by key. Only one task at a time holds the turn of a key, and may hold the turn across `.await`s. Tasks with
-/// different keys wait for each other only if the hashes of the keys select the same lock.
+/// Locks by key. Only one task at a time holds the turn of a key. The task may hold the turn across `.await`s. Tasks
+/// with different keys wait for each other only if the hashes of the keys select the same lock.
 #[derive(Debug, Default)]
 pub(crate) struct Turns {
     locks: [tokio::sync::Mutex<()>; TURNS],
@@ -33,7 +33,8 @@ pub(crate) struct Turns {
 }
 
 impl Turns {
-    /// Waits for the turn of `key`, which lasts until the guard is dropped. Cancel safe.
+    /// Waits until no other task has the turn of `key`, and takes the turn. The turn lasts until the guard is dropped.
+    /// Cancel safe.
     pub(crate) async fn turn(&self, key: &(impl Hash + ?Sized)) -> tokio::sync::MutexGuard<'_, ()> {
         let at = self.hasher.hash_one(key) as usize % TURNS;
         self.locks[at].lock().await

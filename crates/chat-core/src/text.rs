@@ -109,8 +109,8 @@ fn delete_last(text: &mut String) {
                 |_| true
             }
             mark if crate::name::is_common_mark(mark) => |_| true,
-            // A syllable in jamo is deleted from its last letter to its first (Unicode, section 3.12). A flag consists
-            // of two characters, and both are deleted.
+            // One backspace deletes a whole syllable of jamo, from its last letter to its first (Unicode, section
+            // 3.12). One backspace also deletes both characters of a flag.
             '\u{11a8}'..='\u{11ff}' => |c| matches!(c, '\u{1160}'..='\u{11a7}'),
             '\u{1160}'..='\u{11a7}' => |c| matches!(c, '\u{1100}'..='\u{115f}'),
             '\u{1f1e6}'..='\u{1f1ff}' => {

@@ -26,7 +26,7 @@ const LAYERS: [&str; 12] = [
     "server",
 ];
 
-/// The most files of one folder that a circle of imports may contain.
+/// The maximum number of files of one folder that may import each other in a circle.
 const CIRCLE_MAX: usize = 3;
 
 type Graph = BTreeMap<String, BTreeSet<String>>;

@@ -212,9 +212,9 @@ impl Client {
     /// Requests another nick, for this and later connections. Returns the client's new nick.
     ///
     /// While there is no connection, the client stores the nick and requests it on the next connection. If the server
-    /// then refuses the nick, the client requests the previous nick again and reports [`Event::Rejected`]. If the
-    /// server does not use tokens, messages that were sent before the disconnect and not answered fail with
-    /// [`RequestError::Interrupted`].
+    /// then refuses the nick, the client requests the previous nick again and reports [`Event::Rejected`]. A server
+    /// without tokens recognises a repeated message only under the same nick. With such a server, messages that were
+    /// sent before the disconnect and not answered fail with [`RequestError::Interrupted`].
     ///
     /// # Errors
     ///

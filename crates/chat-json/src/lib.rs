@@ -19,7 +19,7 @@ pub use client::{
 };
 pub use server::{JsonLines, answer, found_messages, page_messages};
 
-/// Makes the examples in this package's README tests.
+/// Turns the examples in this package's README into tests.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

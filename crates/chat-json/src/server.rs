@@ -62,8 +62,9 @@ impl Default for JsonLines {
     }
 }
 
-/// A first line that is still incomplete at this length in bytes is accepted if it can only be a hello. A hello that
-/// names many rooms may exceed the number of bytes that a connection may send before its protocol is detected.
+/// From this number of bytes on, an incomplete first line is accepted if it looks like a hello. The detector does not
+/// wait for the whole line, because a hello that names many rooms may be longer than
+/// [`Limits::prefix_bytes`](chat_core::Limits::prefix_bytes).
 const LONG_HELLO_BYTES: usize = 512;
 
 impl Detector for JsonLines {
@@ -109,8 +110,8 @@ fn ends_in_number(prefix: &[u8], error: &serde_json::Error) -> bool {
     error.column() >= prefix.len() && prefix.last().is_some_and(|&last| is_open(last))
 }
 
-/// Returns whether the line begins as an object. An array does not, although serde accepts an array for a struct as
-/// well.
+/// Returns whether the line begins with `{`. This check is needed because serde also accepts an array in place of a
+/// struct.
 fn is_object(line: &[u8]) -> bool {
     line.trim_ascii_start().starts_with(b"{")
 }

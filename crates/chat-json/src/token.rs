@@ -1,4 +1,4 @@
-//! Tokens: the secret by which a server recognises a client over several connections.
+//! Tokens: secrets by which a server recognises a client over several connections.
 //!
 //! Invariant: a token that [`Token::make`] makes has 128 bits of the operating system's randomness. The hub receives
 //! only a digest, from which the token can't be derived.

@@ -35,8 +35,8 @@ fn zsh(line: &str) -> String {
     }
 }
 
-/// Returns what clap_complete leaves out of the script for fish: the shells that the subcommand `completions` accepts,
-/// and that only the subcommands in `files` complete file names.
+/// Returns the lines that the script of clap_complete for fish lacks. They complete the shells that the subcommand
+/// `completions` accepts. They let only the subcommands in `files` complete file names.
 fn fish(name: &str, files: &[String]) -> String {
     let shells: Vec<_> = Shell::value_variants()
         .iter()
@@ -65,8 +65,8 @@ fn takes_files(command: &Command) -> Vec<String> {
         .collect()
 }
 
-/// Returns the command as shells complete it: without the program's own positional arguments, which would hide the
-/// subcommands.
+/// Returns the command for which the completions are written. It lacks the program's own positional arguments, because
+/// they would hide the subcommands.
 fn completed(name: &'static str, command: Command) -> Command {
     let command = command.mut_args(hint);
     let named = command.get_arguments().filter(|arg| !arg.is_positional());

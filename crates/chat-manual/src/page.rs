@@ -10,7 +10,7 @@ use std::io::{self, Write};
 pub struct Section {
     /// The title, in capitals.
     pub title: &'static str,
-    /// The terms and their texts.
+    /// The entries, each with its term and its text.
     pub entries: Vec<(String, &'static str)>,
 }
 

@@ -19,7 +19,8 @@ pub(crate) enum Kept {
 }
 
 impl Kept {
-    /// Waits until messages can't be kept any more. Never returns while messages can be kept.
+    /// Waits until the thread that writes messages to the file panics. Never returns if messages are kept in memory
+    /// only.
     pub(crate) async fn failed(&self) {
         match self {
             Self::InMemory => std::future::pending().await,

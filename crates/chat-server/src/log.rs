@@ -31,7 +31,7 @@ pub(crate) struct Log(LogQueue);
 
 impl Drop for Log {
     fn drop(&mut self) {
-        // A failure can't be reported anywhere.
+        // If the last lines can't be written, there is no other place to report the failure.
         let _ended = self.0.end(END_TIMEOUT);
     }
 }
@@ -52,7 +52,8 @@ pub(crate) fn install(config: &LogConfig) -> anyhow::Result<Log> {
         let message = format!("{lost} lines of the log were lost: they could not be written");
         line(format, "WARN", &message)
     };
-    // A duplicate of the descriptor is used, because a blocked write would hold the lock of `Stderr`.
+    // The log writes to a duplicate of the descriptor, because a blocked write to `Stderr` would hold the lock of
+    // `Stderr`.
     let stderr = std::io::stderr();
     let out = stderr.as_fd().try_clone_to_owned();
     let out = File::from(out.context("stderr can't be written")?);
@@ -77,7 +78,7 @@ pub(crate) fn install(config: &LogConfig) -> anyhow::Result<Log> {
 
 /// Prints a line to stderr and ignores errors, unlike `eprintln!`, which panics.
 pub(crate) fn say(text: impl std::fmt::Display) {
-    // A failure can't be reported anywhere.
+    // If writing to stderr fails, there is no other place to report the failure.
     drop(writeln!(std::io::stderr(), "chat-server: {text}"));
 }
 
@@ -152,7 +153,7 @@ mod tests {
         let ending = queue.clone();
         let main = std::thread::spawn(move || {
             let _log = Log(ending.clone());
-            // The panic hook adds its line in the same way.
+            // This line stands for the line that the panic hook adds.
             ending.push(b"panicked\n");
             panic!("as this test has it");
         });

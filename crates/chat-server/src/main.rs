@@ -52,7 +52,7 @@ fn run(config: ServerConfig) -> anyhow::Result<ExitCode> {
     shutdown::block_on(runtime, serve(config))
 }
 
-/// Serves until a signal arrives, or until messages can't be kept any more.
+/// Serves until a signal arrives, or until the journal can no longer store messages.
 async fn serve(config: ServerConfig) -> anyhow::Result<ExitCode> {
     let listeners = listen::bind(&config.listen, config.keepalive).await?;
     let addresses = listeners

@@ -1,4 +1,5 @@
-//! Rules for equal and confusable names, by the full Unicode tables that core does not include.
+//! Rules that decide which names are equal and which can be confused. The rules use the full Unicode tables, which core
+//! does not include.
 
 use chat_core::name::NameRules;
 use unicode_normalization::UnicodeNormalization;

@@ -44,7 +44,7 @@ pub(crate) fn on_signal() -> anyhow::Result<CancellationToken> {
     Ok(stop)
 }
 
-/// Waits until all connections have ended. If messages can't be kept any more, drains the connections.
+/// Waits until all connections have ended. If the journal fails before that, drains the connections.
 ///
 /// Does not report whether the journal has failed. The journal may also fail during or after a drain, so the result of
 /// closing the journal decides.
@@ -63,7 +63,7 @@ pub(crate) async fn drained(
     served.await;
 }
 
-/// Runs a future to its end. Blocking threads that still run (a search, a read, a name lookup) are not waited for.
+/// Runs a future to its end. Does not wait for blocking threads that still run (a search, a read, a name lookup).
 pub(crate) fn block_on<T>(runtime: Runtime, future: impl Future<Output = T>) -> T {
     let done = runtime.block_on(future);
     runtime.shutdown_background();

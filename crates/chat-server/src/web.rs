@@ -1,4 +1,4 @@
-//! HTTP on the server's port: its flags, and how they are applied.
+//! The flags for HTTP on the server's port, and how they are applied.
 
 use chat_core::{Limits, Server};
 use chat_json::JsonLines;
@@ -58,7 +58,8 @@ impl From<WebArgs> for WebConfig {
 }
 
 impl WebConfig {
-    /// Adds HTTP to the protocols of a server, unless HTTP is refused. `json` is the dialect of WebSocket members.
+    /// Adds HTTP to the protocols of a server, unless `--no-web` refuses HTTP. `json` is the dialect of WebSocket
+    /// members.
     pub(crate) fn add_to(self, server: Server, json: JsonLines) -> Server {
         if !self.is_served {
             return server;

@@ -26,7 +26,8 @@ const TEXT_BYTES_MAX: usize = 64 * 1024;
 /// The latest time that an import accepts: the end of the year 9999.
 const AT_MAX: Timestamp = Timestamp(253_402_300_799_999);
 
-/// The highest position that an import accepts. At least as many positions remain free for later messages in the log.
+/// The highest position that an import accepts: half of the highest position that a log can hold. The other half stays
+/// free for later messages.
 const IMPORTED_SEQ_MAX: u64 = rows::PLACE_MAX / 2;
 
 /// One message of an export or an import.
@@ -114,13 +115,13 @@ pub enum RecordError {
     TooLate(u64),
 }
 
-/// How much an [`import`] has imported.
+/// The result of an [`import`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Imported {
     /// The number of imported messages.
     pub messages: u64,
-    /// The number of rooms that these messages are in.
+    /// The number of rooms that contain the imported messages.
     pub rooms: u64,
 }
 

@@ -6,8 +6,8 @@ use crate::store::Room;
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Bound;
 
-/// The maximum number of messages that a room holds beyond its [`Keep::Count`] before some are removed. Without this
-/// slack, each new message would cause a removal.
+/// The maximum number of messages by which a room may exceed its [`Keep::Count`] before the journal removes some.
+/// Without this slack, the journal would have to remove a message for each new one.
 const SLACK_MAX: u64 = 500;
 
 #[derive(Debug)]
@@ -49,7 +49,7 @@ impl Expiry {
         self.rooms.get(key).copied().unwrap_or(self.elsewhere)
     }
 
-    /// Adds a room to the waiting rooms if the room now holds too many messages.
+    /// Adds a room to `waiting` if the room now holds too many messages.
     pub(crate) fn note_growth(&mut self, key: &Key, room: &Room) {
         if let Keep::Count(count) = self.keep(key)
             && room.kept > count.saturating_add((count / 8).min(SLACK_MAX))

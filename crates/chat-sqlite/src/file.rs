@@ -26,7 +26,8 @@ const MIGRATIONS: [&str; SCHEMA as usize] = [
     include_str!("schema/3.sql"),
 ];
 
-/// The maximum size in bytes to which SQLite truncates its write-ahead log (WAL) when the log is reset.
+/// The maximum size in bytes of SQLite's write-ahead log (WAL) after SQLite resets the log. SQLite truncates a
+/// longer log to this size.
 const WAL_BYTES_MAX: i64 = 64 << 20;
 
 /// How long an operation waits for a lock that another program holds.
@@ -45,15 +46,15 @@ pub(crate) struct Opened {
 /// Opens a file for writing, and creates the file if it does not exist.
 pub(crate) fn open(path: &Path, options: &Options) -> Result<Opened, OpenError> {
     let path = &resolve(path)?;
-    // Locks the file before SQLite opens it: a program that opens the file under another path would use another WAL,
-    // which this process does not see. `held` is declared first, so that every return drops `held` after the
-    // connection.
+    // The file is locked before SQLite opens it. A program that opens the file under another path would use another
+    // WAL, which this process does not see. `held` is declared before the connection, so it is dropped after the
+    // connection on every return.
     let held = Arc::new(Held::lock(path)?);
     let size = |metadata: std::fs::Metadata| metadata.len();
     let mut is_new = std::fs::metadata(path).map_or(0, size) == 0;
     if !is_new {
-        // Identifies the file before making `FILE-state`, the lock file beside it. So a file of another program stays
-        // unchanged, and no lock file is made beside it.
+        // The file is identified before `FILE-state`, the lock file beside it, is created. If another program made the
+        // file, the file stays unchanged and no lock file is created.
         let found = read_only(path).and_then(|connection| identify(&connection));
         is_new = match found {
             // `FILE-state` shows that this crate made the file, so the file's header is damaged.
@@ -112,8 +113,8 @@ fn resolve(path: &Path) -> Result<PathBuf, OpenError> {
     let failed = |error| OpenError::io(path.display())(error);
     match std::fs::metadata(path) {
         Ok(_) => {}
-        // An existing file is not opened here. Closing the file would release the locks of another connection in this
-        // process.
+        // An existing file is not opened here. When this process closes a file, it also loses the locks that another of
+        // its connections holds on the file.
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let made = private().append(true).create(true).open(path);
             drop(made.map_err(failed)?);
@@ -300,7 +301,7 @@ fn examine(connection: &Connection) -> Result<(), OpenError> {
     Ok(())
 }
 
-/// Counts this opening of the file. If the file may have been replaced, gives all logs new epochs.
+/// Increments the file's count of openings. If the file may have been replaced, gives all logs new epochs.
 fn begin(
     connection: &mut Connection,
     state: &StateFile,

@@ -1,5 +1,5 @@
-//! Keeps the database file open. Checks the file after each commit, and on Linux locks it against other servers under
-//! any path.
+//! Keeps the database file open, and checks it after each commit. On Linux, also locks the file, so that no other
+//! server can open it under any path.
 //!
 //! Invariant: in POSIX, closing any descriptor of a file releases all locks that this process has on the file,
 //! including those of SQLite. So this module closes its descriptors after SQLite's last connection to the file, and a
@@ -19,7 +19,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long opening a file waits for the last read of an earlier journal in this process to end.
+/// The maximum time for which opening a file waits for an earlier journal of this process. That journal may still be
+/// executing its last read.
 #[cfg(unix)]
 const CLOSING_MAX: Duration = Duration::from_secs(1);
 
@@ -59,7 +60,7 @@ pub(crate) struct Held {
     log: OnceLock<(File, File)>,
     /// The length of the file at the last check, in bytes.
     seen: AtomicU64,
-    /// The last change that the WAL contained at the last check.
+    /// The newest change in the WAL at the time of the last check.
     seen_change: Mutex<Option<Change>>,
 }
 
@@ -124,7 +125,7 @@ impl Held {
         Ok(())
     }
 
-    /// Releases the lock for other processes. Running reads continue.
+    /// Releases the lock, so that other processes can take it. Reads that are running continue.
     pub(crate) fn release(&self) {
         let mut held = HELD.lock().unwrap_or_else(PoisonError::into_inner);
         held.get_or_insert_default().insert(self.id, Use::Closing);
@@ -155,9 +156,9 @@ impl Held {
         let len = file.metadata()?.len();
         let pages = u32::from_be_bytes([header[28], header[29], header[30], header[31]]);
         let page = page_bytes(u16::from_be_bytes([header[16], header[17]]));
-        // A file counts as cut short only if it is shorter than its header says, and shorter than at the last check.
-        // Each comparison alone has another cause: a checkpoint on a full disk leaves a file shorter than its header
-        // says, and VACUUM shrinks the file and updates the header.
+        // A file counts as cut short only if it is shorter than its header says, and also shorter than at the last
+        // check. A file with only one of these signs was not cut short: a checkpoint on a full disk leaves the file
+        // shorter than its header says, and VACUUM shrinks the file and updates the header.
         let is_short = len < u64::from(pages) * page && len < self.seen.load(Relaxed);
         let is_whole = header.starts_with(b"SQLite format 3\0") && !is_short;
         if is_whole {
@@ -183,7 +184,7 @@ impl Held {
             return Ok(true);
         }
         let Some(change) = Change::of(index) else {
-            // A checkpoint has moved all changes into the database file.
+            // The WAL contains no change, because a checkpoint has moved all changes into the database file.
             return Ok(true);
         };
         let page = page_bytes(u16::from_ne_bytes([index[14], index[15]]));
@@ -233,8 +234,8 @@ impl Change {
 #[cfg(unix)]
 impl Drop for Held {
     fn drop(&mut self) {
-        // `HELD` stays locked while the descriptors are closed. Closing them later would release the locks of a later
-        // opening in this process.
+        // `HELD` stays locked until the descriptors are closed. Otherwise, this process could open and lock the file
+        // again in between, and closing the old descriptors would release the new locks.
         let mut held = HELD.lock().unwrap_or_else(PoisonError::into_inner);
         drop((self.file.take(), self.log.take()));
         held.get_or_insert_default().remove(&self.id);
@@ -248,20 +249,20 @@ fn try_lock(file: &File) -> io::Result<bool> {
     match file.try_lock() {
         Ok(()) => Ok(true),
         Err(TryLockError::WouldBlock) => Ok(false),
-        // Some file systems have no such locks. `FILE-state`, the file beside the database, remains locked.
+        // Some file systems do not support this lock. Then only `FILE-state`, the file beside the database, is locked.
         Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => Ok(true),
         Err(TryLockError::Error(error)) => Err(error),
     }
 }
 
-/// On Unix systems other than Linux this lock may conflict with SQLite's own locks. So only `FILE-state`, the file
-/// beside the database, is locked there.
+/// Returns `true` without locking the file. On Unix systems other than Linux, this lock may conflict with SQLite's own
+/// locks. On these systems only `FILE-state`, the file beside the database, is locked.
 #[cfg(all(unix, not(target_os = "linux")))]
 fn try_lock(_: &File) -> io::Result<bool> {
     Ok(true)
 }
 
-/// Decodes the page size in a header of SQLite, in bytes.
+/// Decodes the page size from the header of a database file. Returns the page size in bytes.
 #[cfg(unix)]
 fn page_bytes(number: u16) -> u64 {
     // 65,536 does not fit into 16 bits and is stored as 1.

@@ -39,7 +39,8 @@ impl Piece {
         }
     }
 
-    /// Returns what the text of a message that is not in the index must contain to match this piece of a search.
+    /// Returns what to look for in the texts of messages that are not in the index. A text that contains it matches
+    /// this piece of the search.
     fn needle(&self) -> Needle {
         match self {
             Self::Word(word) => {
@@ -74,7 +75,8 @@ pub(crate) fn columns(text: &str) -> Columns {
                     pairs.extend(pair);
                     pairs.push(' ');
                 }
-                // The last character alone also separates two runs, so that no phrase matches across them.
+                // After the pairs, the run's last character stands alone. It separates this run from the next run, so
+                // that no phrase matches across the two runs.
                 pairs.extend(run.last());
                 pairs.push(' ');
             }
@@ -83,34 +85,37 @@ pub(crate) fn columns(text: &str) -> Columns {
     Columns { words, pairs }
 }
 
-/// The maximum number of words and runs in a query. The cost of a word or run grows with the number of messages that
-/// contain it.
+/// The maximum number of words and runs in a query. The time to search for a word or a run grows with the number of
+/// messages that contain it.
 const TERMS_MAX: usize = 32;
 
 /// The maximum number of character pairs in all runs of a query. SQLite reads each pair from the index separately, and
 /// compares the pairs at each place where the run may begin. A run of 65 characters has this many pairs.
 const PAIRS_MAX: usize = 64;
 
-/// The maximum length of a word in a query, in bytes. Words in use and hashes are shorter.
+/// The maximum length of a word in a query, in bytes. Words of human languages and hexadecimal hashes are shorter.
 const WORD_BYTES_MAX: usize = 256;
 
-/// The error of a query that has too many words or pairs, or a word that is too long.
+/// The error of a query that has more than `TERMS_MAX` words and runs, more than `PAIRS_MAX` pairs of characters, or a
+/// word longer than `WORD_BYTES_MAX`.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct TooBroad;
 
-/// A query. A text matches if it contains all words and runs of the query.
+/// A query. A text matches if it contains all words of the query, and all its runs of Chinese, Japanese or Korean
+/// characters.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Query {
     expression: String,
     needles: Vec<Needle>,
 }
 
-/// One word or run of a query, in the form in which [`Folded`] holds a text.
+/// One word of a query, or one run of Chinese, Japanese or Korean characters. It has the form in which [`Folded`] holds
+/// a text.
 #[derive(Debug, PartialEq, Eq)]
 enum Needle {
     /// A word with a space before and after it, so that it matches only whole words.
     Word(String),
-    /// A run, which matches any part of a run of the text.
+    /// A run of Chinese, Japanese or Korean characters. It matches at any place within a run of the text.
     Run(String),
 }
 
@@ -148,12 +153,12 @@ impl Query {
     }
 }
 
-/// A text in a form that can be compared with a query without the index.
+/// The words and runs of a text. They are compared with a query if the text is not in the index.
 #[derive(Debug, Default)]
 struct Folded {
     /// The words as FTS5 stores them, with a space before and after each.
     words: String,
-    /// The runs, separated by spaces.
+    /// The runs of Chinese, Japanese or Korean characters, separated by spaces.
     runs: String,
 }
 
@@ -179,7 +184,7 @@ impl Folded {
 fn fold(word: &str, out: &mut String) {
     for c in word.chars() {
         match c {
-            // Combining Latin accents.
+            // unicode61 drops these combining accents.
             '\u{300}'..='\u{331}' => {}
             c if c.is_ascii() => out.push(c.to_ascii_lowercase()),
             c if is_combining_mark(c) => {
@@ -286,8 +291,8 @@ mod tests {
         let of = |count: usize| Query::of(&chars[..count].iter().collect::<String>());
         assert!(of(PAIRS_MAX + 1).is_ok());
         assert_eq!(of(PAIRS_MAX + 2), Err(TooBroad));
-        // A sentence that is split by spaces costs as much as a sentence without spaces, but repeated pieces count
-        // once.
+        // The limit applies to the pairs of all runs together, so spaces within a sentence do not evade the limit.
+        // Repeated runs count once.
         let pieces = |text: &[char]| {
             let pieces = text.chunks(8).map(|piece| piece.iter().collect::<String>());
             pieces.collect::<Vec<_>>().join(" ")

@@ -319,7 +319,7 @@ impl Part {
     ///
     /// The positions of the messages must grow by one. If they do not, the file is damaged. The result then has only
     /// the messages between the beginning of the span and the damage, and the next page begins with a gap. A span
-    /// [`Before`](Span::Before) a position begins at its latest message.
+    /// [`Before`](Span::Before) a position is read backwards, so it begins at its latest message.
     fn of(mut self, span: Span) -> Result<(Option<Gap>, Vec<Stored>), JournalError> {
         let damaged = || JournalError::Unavailable("its file is damaged".into());
         let follows = |a: &Stored, b: &Stored| a.seq.next() == b.seq;
@@ -376,7 +376,7 @@ impl Part {
     }
 }
 
-/// Reads the messages of a span, at most `limit`, and the positions that show which messages are missing.
+/// Reads at most `limit` messages of a span. Also reads the positions that show which messages are missing.
 fn read(
     connection: &mut Connection,
     room: &Key,

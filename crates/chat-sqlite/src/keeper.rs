@@ -14,8 +14,8 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 
-/// The number of message bytes after which a step of indexing ends. If all words are different, a step takes some ten
-/// milliseconds. Members may wait for a step.
+/// The number of message bytes after which a step of indexing ends. A step takes about ten milliseconds if all words
+/// are different, which is the slowest case. Members may have to wait until a step ends.
 pub(crate) const INDEXED_AT_ONCE: usize = 32 << 10;
 
 /// The maximum number of message bytes that are indexed a second. This is more than 5,000 messages of one line. If all
@@ -28,7 +28,7 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// How often the keeper asks the writer thread to look for expired messages, even if no messages arrive.
 const EXPIRE_EVERY: Duration = Duration::from_secs(60);
 
-/// How often the thread closes idle connections of the readers and checks whether the writer thread has ended.
+/// How often the keeper closes idle connections of the readers and checks whether the writer thread has ended.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// The ids of the rooms whose logs are not fully indexed.
@@ -59,7 +59,7 @@ pub(crate) struct Keeper {
 }
 
 impl Backlog {
-    /// Adds the room with this id, because messages were appended to it.
+    /// Adds the room with this id to the backlog, because messages were appended to the room's log.
     pub(crate) fn note(&self, room: i64) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.rooms.insert(room) {
@@ -142,7 +142,7 @@ impl Keeper {
                 indexed.blocking_recv().map_err(|_| ())?
             }
             Err(mpsc::error::TrySendError::Closed(_)) => return Err(()),
-            // The queue is full. The step is tried again after [`RETRY_AFTER`].
+            // The queue is full. The keeper tries the step again after [`RETRY_AFTER`].
             Err(mpsc::error::TrySendError::Full(_)) => None,
         };
         let Some(Indexed { bytes, has_more }) = indexed else {

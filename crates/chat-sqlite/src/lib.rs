@@ -21,8 +21,8 @@
 //!
 //! With [`Sync::Normal`], only the operating system has a message when it is delivered. The end of the process loses
 //! nothing, but a power cut may lose messages of the last moments. So the rooms get new epochs if the machine was
-//! restarted before the file was closed. By the new epoch, a client learns that it may have received messages that the
-//! log no longer holds.
+//! restarted before the file was closed. The new epoch tells a client that it may have received messages that the log
+//! no longer holds.
 //!
 //! # Files beside the database
 //!
@@ -71,7 +71,7 @@ pub use error::OpenError;
 pub use journal::{SqliteJournal, SqliteLog};
 pub use options::{Keep, Options, Sync};
 
-/// Makes the examples in this package's README tests.
+/// Turns the examples in this package's README into tests.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -58,8 +58,8 @@ pub enum Sync {
     /// The message is committed once it is on the disk. A power cut loses no delivered message.
     #[default]
     Full,
-    /// The message is committed once the operating system has it. This setting is faster, but a power cut may lose
-    /// delivered messages of the last moments.
+    /// The message is committed once the operating system has it. This setting is faster than `Full`, but a power cut
+    /// may lose the messages that were delivered last.
     Normal,
 }
 

@@ -22,7 +22,7 @@ pub(crate) enum Task {
     Open(Open),
     /// A request to append messages.
     Append(Append),
-    /// A log of the room with this key is no longer in use.
+    /// A report that one of the open logs of the room with this key is no longer in use.
     Close(Key),
     /// A request for one step of indexing.
     Index(Index),
@@ -62,7 +62,7 @@ pub(crate) struct Index {
     pub(crate) done: oneshot::Sender<Option<Indexed>>,
 }
 
-/// The bytes of a batch, which count as waiting until this value is dropped.
+/// Counts the bytes of a batch as waiting until this value is dropped.
 #[derive(Debug)]
 pub(crate) struct Weight {
     bytes: usize,
@@ -79,12 +79,12 @@ impl Drop for Weight {
 #[derive(Debug)]
 pub(crate) struct Queue {
     tasks: mpsc::Sender<Task>,
-    /// The number of message bytes that wait.
+    /// The total bytes of the batches that wait for the writer.
     waiting: Arc<AtomicUsize>,
 }
 
-/// Creates a [`Lease`] for each opened log. The writer thread owns this value and runs until all strong senders are
-/// dropped, so the sender is weak.
+/// Creates a [`Lease`] for each opened log. The sender is weak, because the writer thread owns this value and runs
+/// until all strong senders are dropped.
 #[derive(Debug, Clone)]
 pub(crate) struct Leases {
     tasks: mpsc::WeakSender<Task>,
@@ -128,7 +128,8 @@ impl Queue {
         drop(self.tasks.send(Task::End).await);
     }
 
-    /// Counts the bytes of these drafts as waiting. Fails while more than [`BYTES_MAX`] bytes wait already.
+    /// Adds the bytes of these drafts to the bytes that wait, until the returned value is dropped. Fails if more than
+    /// [`BYTES_MAX`] bytes already wait.
     pub(crate) fn weigh(&self, drafts: &Drafts) -> Result<Weight, JournalError> {
         let weight = Weight {
             bytes: drafts.bytes(),

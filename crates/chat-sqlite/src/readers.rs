@@ -1,7 +1,7 @@
 //! A small pool of read-only connections, used on blocking threads.
 //!
-//! Invariant: reads and searches have separate permits, so reading history never waits for a search. After its time is
-//! over or its future is dropped, a search reads at most a few more pages of the file.
+//! Invariant: reads and searches have separate permits, so reading history never waits for a search. A search whose
+//! time is over or whose future was dropped reads at most a few more pages of the file.
 
 use crate::error::{Failure, OpenError};
 use crate::file::{self, Place};
@@ -31,7 +31,7 @@ pub(crate) const SEARCH_TIME_MAX: Duration = Duration::from_millis(400);
 /// How long an idle connection stays open. Each connection takes two descriptors and some memory.
 const IDLE_MAX: Duration = Duration::from_secs(10);
 
-/// The number of instructions of SQLite's virtual machine between two checks of a search's time. With these
+/// The number of instructions of SQLite's virtual machine between two checks of a search's time. During this many
 /// instructions, a search reads some ten pages of the index, or a few messages.
 const STEPS_PER_LOOK: i32 = 32;
 
@@ -62,7 +62,7 @@ pub(crate) struct Budget {
 struct CancelOnDrop(Arc<AtomicBool>);
 
 impl Budget {
-    /// Returns whether half of the search's time is over.
+    /// Returns whether at least half of the search's time limit has passed.
     pub(crate) fn is_half_spent(&self) -> bool {
         self.begun.elapsed() * 2 >= self.until - self.begun
     }

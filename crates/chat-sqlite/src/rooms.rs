@@ -27,9 +27,9 @@ struct Used {
     room: Room,
     /// How many logs of this room are in use.
     logs: usize,
-    /// The number of the log that last appended messages to this room. 0 if no log has appended messages.
+    /// The number of the log through which messages were last appended to this room. 0 if no messages were appended.
     writer: u64,
-    /// How many logs of all rooms together had been opened when messages were last appended to this room.
+    /// The number of logs that had been opened at the time of the last append to this room, counted over all rooms.
     opened_before: u64,
 }
 
@@ -66,8 +66,8 @@ impl Rooms {
         }
     }
 
-    /// Returns the room with this key, with the changes of the transaction so far. Creates the room if it does not
-    /// exist.
+    /// Returns the state of the room with this key, including the changes that the transaction has made so far. Creates
+    /// the room if it does not exist.
     pub(crate) fn find(
         &self,
         changes: &mut Changes,
@@ -86,8 +86,8 @@ impl Rooms {
         Ok(room)
     }
 
-    /// Returns a room for the transaction to change. Returns `None` if the room is not in use, and this transaction has
-    /// not found it with [`find`](Self::find).
+    /// Returns the state of a room, which the transaction may change. Returns `None` if the room is not in use, and
+    /// [`find`](Self::find) has not found it in this transaction.
     pub(crate) fn known<'a>(
         &self,
         changed: &'a mut HashMap<Key, Room>,
@@ -106,7 +106,7 @@ impl Rooms {
             match self.used.entry(key) {
                 Entry::Occupied(mut known) => known.get_mut().room = room,
                 Entry::Vacant(place) => {
-                    // [`Rooms::opened`] counts the room's logs.
+                    // The count begins at 0, because [`Rooms::opened`] counts the room's logs.
                     place.insert(Used {
                         room,
                         logs: 0,
@@ -118,7 +118,7 @@ impl Rooms {
         }
     }
 
-    /// Counts a log of this room as opened, and returns the number of the log.
+    /// Counts one more open log of this room, and returns the number of the new log.
     pub(crate) fn opened(&mut self, key: &Key) -> u64 {
         self.opened += 1;
         if let Some(used) = self.used.get_mut(key) {
@@ -145,7 +145,7 @@ impl Rooms {
         true
     }
 
-    /// Counts a log of this room as closed. The room is removed from the cache with its last log.
+    /// Counts a log of this room as closed. Removes the room from the cache if the room has no other open log.
     pub(crate) fn closed(&mut self, key: &Key) {
         if let Some(used) = self.used.get_mut(key) {
             used.logs = used.logs.saturating_sub(1);

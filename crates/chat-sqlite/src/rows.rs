@@ -9,10 +9,10 @@ use std::sync::Arc;
 /// The number of bits of an id that hold the position; the other bits hold the room.
 const PLACE_BITS: u32 = 40;
 
-/// The highest position that fits into an id.
+/// The highest position that fits into the id of a message.
 pub(crate) const PLACE_MAX: u64 = (1 << PLACE_BITS) - 1;
 
-/// The highest room id that fits into an id.
+/// The highest room id that fits into the id of a message.
 pub(crate) const ROOM_MAX: i64 = (1 << (63 - PLACE_BITS)) - 1;
 
 /// The columns of a message, in the order that [`Stored::read`] expects.
@@ -51,7 +51,7 @@ pub(crate) struct Stored {
     pub(crate) key: Option<String>,
     pub(crate) account: Option<String>,
     session: SessionId,
-    /// The number of the opening of the file in which the message was stored.
+    /// Each opening of the file has a number. This is the number of the opening during which the message was stored.
     life: i64,
 }
 
@@ -75,8 +75,8 @@ impl Stored {
 }
 
 impl Stored {
-    /// Returns the author's session. Returns `NOBODY` if the message was not stored during the opening of the file with
-    /// the number `life`.
+    /// Returns the author's session if the message was stored during the opening of the file with the number `life`.
+    /// Otherwise returns `NOBODY`.
     fn session(&self, life: u64) -> SessionId {
         if self.life == life.cast_signed() {
             self.session
@@ -89,7 +89,8 @@ impl Stored {
 /// Converts rows, in the order of the log, to batches. Consecutive messages of one author at one time form one batch.
 ///
 /// The result has session ids only for messages of the current opening of the file. Sessions of earlier openings have
-/// ended. A new session with the same number must not take the messages of an earlier one for its own.
+/// ended. A new session may have the same number as an earlier session, and must not take that session's messages for
+/// its own.
 pub(crate) fn slices(
     rows: Vec<Stored>,
     room: &RoomName,

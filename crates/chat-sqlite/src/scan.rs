@@ -33,11 +33,12 @@ pub(crate) fn messages(
         last: room.floor,
         unreadable: Vec::new(),
     };
-    // The distance, in positions, from the last message that was read to the start of the next attempt. While attempts
-    // fail, the distance doubles.
+    // The next attempt begins this many positions after the last message that was read. The distance doubles while
+    // attempts fail.
     let mut leap = 0_u64;
     let end_of_leaps = Seq(room.tail.0.saturating_sub(1));
-    // The last position that is known to be unreadable.
+    // The start of a bisection: the position of the last message that was read, or a later position from which an
+    // attempt returned no message.
     let mut failed = room.floor;
     while scan.last < room.tail {
         let before = scan.last;

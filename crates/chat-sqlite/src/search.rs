@@ -1,4 +1,5 @@
-//! Searches a room's log: the indexed part through the index, and the part that is not indexed message by message.
+//! Searches a room's log. The search finds indexed messages through the index. It reads the other messages one by one,
+//! and compares each with the query.
 //!
 //! Invariant: a part of the log that was not searched is reported as a gap.
 
@@ -21,7 +22,8 @@ pub(crate) struct Found {
     pub(crate) rows: Vec<Stored>,
 }
 
-/// Finds the latest messages before a position that match a query, at most `limit`.
+/// Finds the messages that match a query and are before a position. Returns the latest of these messages, at most
+/// `limit`.
 pub(crate) fn search(
     connection: &mut Connection,
     budget: &Budget,
@@ -70,7 +72,8 @@ fn part(connection: &Connection, room: &Key) -> rusqlite::Result<Option<Part>> {
     statement.query_row([&**room], read).optional()
 }
 
-/// Searches the messages that are not indexed, latest first. Ends at the latest when half of the search's time is over.
+/// Searches the messages that are not indexed, latest first. Stops early if half of the time for the whole search is
+/// over.
 fn beyond_index(
     connection: &Connection,
     budget: &Budget,

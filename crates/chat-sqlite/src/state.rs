@@ -3,10 +3,13 @@
 //! Invariant: `FILE-state` records only what was committed to the database before. So a database that holds less than
 //! `FILE-state` records has lost data.
 //!
-//! `FILE-state` also records its own identity (inode and creation time) and the time of the last write, so that a copy
-//! of the file is detected. Without these, a database and a `FILE-state` that were copied and restored together would
-//! agree. While the database is written with `Sync::Normal`, `FILE-state` also records the boot of the machine. Without
-//! the boot, a database and a `FILE-state` that both lack the last moments before a power cut would agree.
+//! `FILE-state` also records its own identity (inode and creation time) and the time of the last write. If the database
+//! and `FILE-state` are copied and restored together, they still agree, and only the identity and the time show that
+//! they are copies.
+//!
+//! While the database is written with `Sync::Normal`, `FILE-state` also records the current boot of the machine. A
+//! power cut may undo the last writes to both files. The files then still agree, and only the changed boot shows that
+//! messages may be lost.
 
 use crate::error::OpenError;
 use crate::file;
@@ -20,7 +23,7 @@ use std::time::{Duration, Instant, SystemTime};
 /// Counters of a database's history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Progress {
-    /// How often the database was opened for writing.
+    /// How many times the database was opened for writing.
     pub(crate) generation: u64,
     /// How many messages were appended to the database in all.
     pub(crate) appended: u64,
@@ -32,11 +35,12 @@ pub(crate) struct StateFile {
     file: File,
     /// The identity of `FILE-state`, from [`id`].
     id: u64,
-    /// The number of the machine's current boot if a power cut may lose committed data; 0 if a power cut loses nothing.
+    /// The number of the machine's current boot, if a power cut may lose committed data. 0 if a power cut loses
+    /// nothing.
     at_risk: u64,
     /// The counters that `FILE-state` held when it was opened, if they could be read.
     pub(crate) found: Option<Progress>,
-    /// When `FILE-state` was last synced to the disk.
+    /// The time at which `FILE-state` was last synced to the disk.
     synced: Instant,
     /// Whether `FILE-state` is the original file, not a copy, and no power cut can have lost data since the last write.
     pub(crate) is_trusted: bool,
@@ -118,8 +122,9 @@ impl StateFile {
         Ok(())
     }
 
-    /// Syncs `FILE-state` to the disk if the last sync was at least [`SYNCED_EVERY`] ago. Without this sync, a power
-    /// cut might leave old content with a new change time, which looks like a copy.
+    /// Syncs `FILE-state` to the disk if the last sync was at least [`SYNCED_EVERY`] ago. Without this sync,
+    /// `FILE-state` might have old content and a new change time after a power cut. It would then be mistaken for a
+    /// copy.
     pub(crate) fn sync_sometimes(&mut self) -> io::Result<()> {
         if self.at_risk == 0 && self.synced.elapsed() >= SYNCED_EVERY {
             self.file.sync_data()?;
@@ -164,8 +169,9 @@ fn read(bytes: &[u8]) -> Option<Words> {
 }
 
 impl Words {
-    /// Returns whether `FILE-state` is trusted: this content was written into the file with the identity `id`, the file
-    /// has not changed since, and no power cut lost data.
+    /// Returns whether `FILE-state` is trusted. `id` is the identity of the file, and `changed` is the time of its last
+    /// change, in milliseconds since 1970. The file is trusted if this content was written to this file, the file has
+    /// not changed since then, and no power cut can have lost data.
     fn are_of(self, id: u64, changed: Option<u64>) -> bool {
         let is_same =
             changed.is_none_or(|changed| changed <= self.at.saturating_add(CHANGED_WITHIN));

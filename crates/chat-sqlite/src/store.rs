@@ -74,7 +74,8 @@ pub(crate) fn filled(connection: &Connection) -> rusqlite::Result<Vec<Key>> {
     keys.map(|key| key.map(Key::from)).collect()
 }
 
-/// Creates a room without messages and without a row. The room gets the same epoch at each opening of the file.
+/// Returns a new room that has no messages, and that the database does not contain yet. The room gets the same epoch at
+/// each opening of the file.
 pub(crate) fn new_room(connection: &Connection, key: &Key, name: &str) -> rusqlite::Result<Room> {
     let mut seed = connection.prepare_cached("SELECT seed FROM progress")?;
     let seed: i64 = seed.query_row([], |row| row.get(0))?;
@@ -128,7 +129,8 @@ fn add(connection: &Connection, room: &mut Room) -> rusqlite::Result<i64> {
         .execute(params![&*room.key, room.name, epoch])?;
     let id = connection.last_insert_rowid();
     if id > rows::ROOM_MAX {
-        // The file has eight million rooms. An id has no space for more.
+        // The file already has `ROOM_MAX` rooms, which are about eight million. A higher room id does not fit into the
+        // ids of messages.
         return Err(rusqlite::Error::IntegralValueOutOfRange(0, id));
     }
     connection.execute("UPDATE progress SET rooms = rooms + 1", [])?;
@@ -165,7 +167,8 @@ const INDEXED_BESIDES: usize = 64;
 /// The result of a step of indexing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Indexed {
-    /// The size of the messages that this step indexed: for each, the bytes of its text and [`INDEXED_BESIDES`].
+    /// The size in bytes of the messages that this step indexed. The size of a message is the length of its text plus
+    /// [`INDEXED_BESIDES`].
     pub(crate) bytes: usize,
     /// Whether messages remain to be indexed.
     pub(crate) has_more: bool,
@@ -258,7 +261,7 @@ pub(crate) fn update_progress(connection: &Connection, progress: Progress) -> ru
 /// The result of a step of removal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Removed {
-    /// The number of removed messages.
+    /// Whether the room may hold more expired messages.
     pub(crate) count: u64,
     /// Whether more messages may have expired.
     pub(crate) has_more: bool,

@@ -12,7 +12,8 @@ pub(crate) enum State {
     Panicked,
 }
 
-/// Starts the writer thread. The end of the thread is reported after everything that the thread owns is dropped.
+/// Starts the writer thread. The returned receiver reports the end of the thread after the thread has dropped
+/// everything that it owns.
 pub(crate) fn start(
     work: impl FnOnce() + Send + 'static,
 ) -> io::Result<(JoinHandle<()>, watch::Receiver<State>)> {

@@ -39,7 +39,7 @@ pub(crate) struct Writer {
     backlog: Arc<Backlog>,
     /// The durability of commits that append messages.
     sync: Sync,
-    /// When a failure was last logged.
+    /// The time at which a failure was last logged.
     logged: Option<Instant>,
     /// Whether the last transaction failed.
     has_failed: bool,
@@ -168,8 +168,8 @@ impl Writer {
         for open in opens {
             self.open(open);
         }
-        // Logs are counted as opened before other logs are counted as closed. So a room that is opened again stays in
-        // the cache.
+        // The logs that were opened above are already counted. So a room that is closed and opened again keeps an open
+        // log, and stays in the cache.
         for room in closed {
             self.rooms.closed(&room);
         }
@@ -185,8 +185,8 @@ impl Writer {
 
     /// Indexes a part of a room's log. Returns `None` if the step failed and must be tried again.
     fn index(&mut self, room: i64) -> Option<Indexed> {
-        // No member waits for this commit, so it need not wait for the disk. A power cut may undo the commit. Then the
-        // record of how far the log is indexed is undone, too, and the part is indexed again.
+        // No member waits for this commit, so it need not wait for the disk. A power cut may undo the commit. The
+        // record of the indexed part is then undone too, and the journal indexes the same messages again.
         let indexed = self.relax().and_then(|()| {
             transact(&mut self.opened, |connection| {
                 store::index(connection, room, INDEXED_AT_ONCE)
@@ -210,7 +210,7 @@ impl Writer {
         }
     }
 
-    /// Makes the next commits return without waiting for the disk, for commits that no member waits for.
+    /// Makes the next commits return before the data is on the disk. Used for commits that no member waits for.
     fn relax(&mut self) -> Result<(), Failure> {
         if self.sync == Sync::Full {
             self.is_relaxed = true;
@@ -290,7 +290,7 @@ impl Writer {
                 for (done, _weight, batch) in done {
                     drop(done.send(Ok(batch)));
                 }
-                // Syncs after the answers, so that no member waits for the sync.
+                // `FILE-state` is synced after the appends were answered, so that no member waits for the sync.
                 if let Err(error) = self.opened.state.sync_sometimes() {
                     tracing::debug!(%error, "what stands beside the file can't be synced");
                 }
@@ -328,7 +328,8 @@ impl Writer {
         }
     }
 
-    /// Records in `FILE-state`, the file beside the database, how much the database holds.
+    /// Writes to `FILE-state`, the file beside the database, how often the database was opened for writing and how many
+    /// messages were appended to it.
     fn note_progress(&mut self) {
         if let Err(error) = self.opened.state.write(self.rooms.progress())
             && self.may_log()
@@ -338,7 +339,8 @@ impl Writer {
         }
     }
 
-    /// Marks all rooms that hold messages for a check, because each of these rooms may have expired messages.
+    /// Logs how many messages were removed since the last call. Then schedules a check of every room that holds
+    /// messages, because each of these rooms may have expired messages.
     fn look_for_expired(&mut self) {
         if self.expiry.is_idle() {
             return;
@@ -511,7 +513,8 @@ mod tests {
         assert!(works(vec![append(1), task]));
         drop(second);
         assert!(!works(vec![append(2)]));
-        // The caller drops its future before the answer, and then after the answer.
+        // The caller drops its future before the writer answers. In a second case, the caller drops its future after
+        // the answer.
         let (task, gone) = open(&key);
         drop(gone);
         works(vec![task]);
@@ -520,7 +523,7 @@ mod tests {
         assert!(works(vec![task]));
         drop(going);
         assert!(!works(Vec::new()));
-        // The queue is full when the log is closed.
+        // If the queue is full at the time at which a log is closed, the log's key is listed as late.
         let (task, late) = open(&key);
         works(vec![task]);
         while queue.send(Task::Expire).is_ok() {}

@@ -177,8 +177,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for FaultyStream<S> {
         let mut part = buffer.take(allowed);
         let polled = Pin::new(inner).poll_read(context, &mut part);
         let bytes = part.filled().len();
-        // The read has filled the memory of `buffer` through `part`. Without `unsafe`, only a copy makes `buffer` count
-        // these bytes as filled.
+        // The read has filled `part`, which is memory of `buffer`. But `buffer` does not count these bytes as filled
+        // yet. Without `unsafe`, only a copy of the bytes changes that.
         let read = part.filled().to_vec();
         buffer.put_slice(&read);
         let wakers = state.pass(bytes);

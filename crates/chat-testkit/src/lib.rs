@@ -98,7 +98,7 @@ pub use word_policy::WordPolicy;
 pub use words::in_words;
 pub use wrapped_journal::{Intercept, WrappedJournal, WrappedLog};
 
-/// Makes the examples in this package's README tests.
+/// Turns the examples in this package's README into tests.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

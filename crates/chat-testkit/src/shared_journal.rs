@@ -26,8 +26,8 @@ const WAITING_MAX: usize = 2048;
 
 /// A journal that several hubs share. Create a [`node`](Self::node) for each hub.
 ///
-/// An append, the answer to it, and its batch on the way to each other node are each delayed by up to 20 ms, at random.
-/// Use the journal with paused time.
+/// Each append, its answer, and the transfer of its batch to each other node are each delayed by a random time of up to
+/// 20 ms. Use the journal with paused time.
 ///
 /// # Examples
 ///
@@ -86,7 +86,7 @@ struct Control {
     is_broken: bool,
     /// Whether answers to the node's appends are held back.
     holds_answers: bool,
-    /// Whether the node's appends fail although their messages are in the log.
+    /// Whether each append of the node fails with [`JournalError::Uncertain`] although its messages are in the log.
     loses_answers: bool,
 }
 
@@ -109,7 +109,8 @@ struct Entries {
     keys: HashMap<String, Seq>,
 }
 
-/// A batch, as the node that appended it sees the batch and as the other nodes see it.
+/// A batch in two forms: as the node that appended it sees the batch (`own`), and as all other nodes see it
+/// (`foreign`).
 #[derive(Debug)]
 struct Entry {
     incarnation: u32,
@@ -167,8 +168,8 @@ impl SharedJournal {
         });
     }
 
-    /// Removes the batches of a room's log that lie within this range, which may be in the middle of the log. A reader
-    /// gets a gap instead of the batches. A node that has not followed the batches yet gets a gap, too.
+    /// Removes the batches of a room's log that lie within this range. The range may be in the middle of the log. A
+    /// reader gets a gap instead of the batches. A node that has not followed the batches yet gets a gap, too.
     pub fn lose(&self, room: &str, range: Gap) {
         self.0.room(room).change(|log| {
             let is_lost =
@@ -473,7 +474,7 @@ impl Entries {
         Ok(Appended::Batch(own))
     }
 
-    /// Returns the first hole that ends after this position, without the part up to the position.
+    /// Returns the first hole that ends after the position `after`. The returned hole begins after `after`.
     fn hole_after(&self, after: Seq) -> Option<Gap> {
         let hole = self.holes.iter().find(|hole| hole.to > after)?;
         Some(Gap {
@@ -512,8 +513,8 @@ impl Entries {
         Ok(Page::new(gap, slices.collect()).in_epoch(self.epoch))
     }
 
-    /// Returns the messages of `found` before the next hole. If a hole comes before all of these messages, returns this
-    /// hole, and the messages up to the hole after it.
+    /// Returns the messages of `found` that precede the next hole. If that hole precedes all messages of `found`,
+    /// returns the hole, and the messages between it and the following hole.
     fn until_hole(
         &self,
         after: Seq,

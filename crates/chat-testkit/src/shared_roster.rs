@@ -86,8 +86,8 @@ impl SharedRosters {
         }
     }
 
-    /// Disconnects the node with the number `incarnation`, as a crash does. The other nodes learn that this node has
-    /// ended, and its nicks become free.
+    /// Simulates a crash: disconnects the node with the number `incarnation`. The other nodes learn that the node has
+    /// ended, and the node's nicks become free.
     pub fn crash(&self, incarnation: u32) {
         self.0.end_node(incarnation);
     }

@@ -10,7 +10,8 @@ use ratatui::buffer::Cell;
 use ratatui::layout::{Position, Size};
 use std::iter::once;
 
-/// Wraps another backend. Clears the cells of each grapheme of several characters before the grapheme is drawn.
+/// Wraps another backend. Before the wrapper draws a grapheme of several characters, it clears the cells of the
+/// grapheme.
 #[derive(Debug)]
 pub(crate) struct Clearing<B>(pub(crate) B);
 
@@ -27,7 +28,8 @@ impl<B: Backend> Backend for Clearing<B> {
                 plain.push((x, y, cell));
                 continue;
             }
-            // Each call to `draw` positions its first cell explicitly, so the cells are drawn in several calls.
+            // A call to `draw` moves the cursor to its first cell. So separate calls put the blanks, the grapheme and
+            // the cells after the grapheme at explicit positions.
             self.0.draw(plain.drain(..))?;
             let mut blank = cell.clone();
             blank.set_symbol(" ");

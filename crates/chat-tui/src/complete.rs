@@ -7,7 +7,8 @@ use crate::command::COMMANDS;
 pub(crate) struct Completion {
     candidates: Vec<String>,
     at: usize,
-    /// The length in bytes of the typed word or the candidate that is before the cursor now.
+    /// The length in bytes of the text before the cursor that the next candidate replaces: the typed word, or the
+    /// previous candidate.
     pub(crate) bytes: usize,
 }
 

@@ -128,13 +128,13 @@ struct Driver {
     screen: Screen,
     drawn: Instant,
     is_dirty: bool,
-    /// When a measurement of the round trip was last started.
+    /// The time at which the last measurement of the round trip began.
     asked: Instant,
     config: Config,
     /// The remembered state as this session last read or saved it, and the path of its file.
     memory: Store,
     saving: Option<JoinHandle<Store>>,
-    /// When the changed state will be saved. `None` if nothing has changed.
+    /// The time at which the changed state will be saved. `None` if nothing has changed.
     save_at: Option<Instant>,
 }
 
@@ -261,8 +261,8 @@ impl Driver {
         Ok(())
     }
 
-    /// Handles `first`, and at most [`EVENTS_AT_ONCE`] further events that are ready, for at most about
-    /// [`EVENTS_TIME`].
+    /// Handles `first`, and then up to [`EVENTS_AT_ONCE`] further events that are ready. Stops earlier if
+    /// [`EVENTS_TIME`] is over.
     async fn take_events(&mut self, first: Option<Event>) -> Result<(), TuiError> {
         let mut next = Some(first);
         let began = Instant::now();

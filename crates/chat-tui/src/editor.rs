@@ -11,8 +11,8 @@ use unicode_segmentation::UnicodeSegmentation;
 /// The most lines that the history keeps.
 pub(crate) const HISTORY_MAX: usize = 200;
 
-/// The longest input line in bytes. It is longer than the longest message, so that the server reports a message as too
-/// long.
+/// The longest input line in bytes. A line may be longer than the longest message, so that the server tells the user
+/// that a message is too long.
 pub(crate) const LINE_BYTES_MAX: usize = 16 * 1024;
 
 /// The input line of one room.
@@ -142,14 +142,15 @@ impl Editor {
         (visible, u16::try_from(column).unwrap_or(u16::MAX))
     }
 
-    /// Returns whether the shown line could not be sent and was put back. Typing replaces such a line.
+    /// Returns whether the input line holds a line that could not be sent and was put back. Typing replaces such a
+    /// line.
     pub(crate) const fn is_returned(&self) -> bool {
         self.is_returned
     }
 
     /// Returns whether the editor holds text that would be lost if the user quit.
     pub(crate) fn holds_text(&self) -> bool {
-        // A command that was put back is not worth keeping.
+        // A command that the client has put back into the input line is not worth keeping.
         let is_command = self.is_returned && self.text().starts_with('/');
         (!self.text().is_empty() && !is_command) || !self.draft.is_empty()
     }
@@ -233,7 +234,8 @@ impl Editor {
         }
     }
 
-    /// Shows a history line, or the user's new line if `to` is `None`. Keeps the text that was shown before.
+    /// Shows the history line with the index `to`, or the user's new line if `to` is `None`. First saves the edits of
+    /// the line that is shown now.
     fn recall(&mut self, to: Option<usize>) {
         self.is_returned = false;
         let text = self.input.value_and_reset();

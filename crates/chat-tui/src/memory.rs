@@ -52,7 +52,8 @@ impl Memory {
         Some(strategy.state_dir()?.join("chat-client").join("state.json"))
     }
 
-    /// Records the state of a server, merged with the state that another client may have saved since `before` was read.
+    /// Records the state of a server. `before` is the state that this client read earlier. If another client has saved
+    /// a state since then, the two states are merged.
     pub(crate) fn merge(&mut self, address: &str, server: Server, before: &Server) {
         let server = Server::merge(server, before, self.server(address));
         self.note(address, server);

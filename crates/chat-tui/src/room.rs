@@ -25,7 +25,7 @@ const GRAPHEME_CHARS_MAX: usize = 16;
 /// The first character in the name of a window for direct messages. The correspondent's nick follows.
 const DIRECT: char = '@';
 
-/// The longest text that is shown, in bytes, whatever the server sends.
+/// The maximum length of a text on the screen, in bytes. The client cuts a longer text, whatever the server allows.
 const TEXT_BYTES_MAX: usize = 16 * 1024;
 
 /// The state of one room, or of one window for direct messages.
@@ -48,8 +48,9 @@ pub(crate) struct Room {
     pub(crate) epoch: String,
     /// The highest position in the log whose message was received, or is known to be missing.
     pub(crate) passed: Option<u64>,
-    /// The positions in the log of the latest message, and of the last message that was read.
+    /// The position in the log of the latest message.
     pub(crate) latest: Option<Place>,
+    /// The position in the log of the last message that was read.
     pub(crate) read: Option<Place>,
     /// Messages that the user sent and that the server has not delivered back yet.
     pub(crate) pending: Vec<Pending>,
@@ -85,8 +86,8 @@ pub(crate) struct Pending {
     pub(crate) id: u64,
     pub(crate) text: String,
     pub(crate) is_action: bool,
-    /// The message's position in the log. `None` until the server has accepted the message. The server later delivers
-    /// the message like any other message.
+    /// The position in the log at which the server has accepted the message. `None` until then. After that, the server
+    /// still has to deliver the message back.
     pub(crate) taken_as: Option<u64>,
 }
 
@@ -157,7 +158,7 @@ impl Room {
         self.latest.is_none() && self.pending.is_empty() && !self.editor.holds_text()
     }
 
-    /// Returns whether `messages` more messages may be pending.
+    /// Returns whether the room has space for `messages` more pending messages.
     pub(crate) fn has_space_for(&self, messages: usize) -> bool {
         self.pending.len() + messages <= PENDING_MAX
     }
@@ -243,7 +244,8 @@ impl Room {
         self.marker = Some(self.scrollback.range().end - 1);
     }
 
-    /// Moves the read position to the latest message. A read position from an earlier session is kept if it is higher.
+    /// Moves the read position to the latest message. If an earlier session of the user has read further, keeps its
+    /// read position.
     fn read_all(&mut self) {
         let is_further =
             |read: &Place, latest: &Place| read.epoch == latest.epoch && read.seq > latest.seq;
@@ -257,8 +259,8 @@ impl Room {
         }
     }
 
-    /// Finds the latest entry before the previous match that contains all `words`. If the last search was for other
-    /// words, a new search starts at the end.
+    /// Finds the latest entry that contains all `words` and is before the previous match. If the last search was for
+    /// other words, the search starts at the end.
     pub(crate) fn search(&mut self, words: &str) -> FoundAt {
         let last = self.found.take().filter(|found| found.words == words);
         let at = match last.map(|found| found.at) {
@@ -299,7 +301,8 @@ pub(crate) fn name(name: &str) -> String {
     shown
 }
 
-/// Returns the name of the window for direct messages with a correspondent. No room of a server has such a name.
+/// Returns the name of the window for direct messages with a correspondent. The name begins with `DIRECT`, unlike the
+/// name of any room on a server.
 pub(crate) fn direct(nick: &str) -> String {
     format!("{DIRECT}{}", name(nick))
 }

@@ -1,7 +1,7 @@
 //! The loaded entries of a room, and the part of them that is on the screen.
 //!
-//! Invariant: the size is bounded. While the end is shown, the newest entries are kept. While older entries are shown,
-//! the visible part does not move.
+//! Invariant: a room keeps a limited number of entries and of bytes. While the newest entry is on the screen, the
+//! newest entries are kept. While older entries are on the screen, the visible part does not move.
 
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -114,7 +114,7 @@ pub(crate) struct Scrollback {
     anchor: Option<Anchor>,
 }
 
-/// The lower end of the visible part.
+/// The lower end of the visible part of the scrollback.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Anchor {
     /// The number of the last visible entry.
@@ -167,8 +167,8 @@ impl Scrollback {
         added
     }
 
-    /// Prepares the scrollback for prepending an entry of this date. If the first date that is shown is the same,
-    /// removes that date.
+    /// Prepares the scrollback for prepending an entry of this date. If the scrollback begins with the same date,
+    /// removes the date from the entry that shows it: the new entry shows it instead.
     fn open_day(&mut self, day: Option<Date>) {
         if day.is_none() {
             return;
@@ -182,7 +182,8 @@ impl Scrollback {
         self.last_day = self.last_day.or(day);
     }
 
-    /// Moves `day`, the date of a dropped first entry, to the next entry, unless the next entry has a date.
+    /// Gives `day`, the date of an entry that was dropped, to the entry that is now the first. An entry that has a date
+    /// already keeps it.
     fn keep_day(&mut self, day: Option<Date>) {
         let Some(next) = self.entries.front_mut() else {
             (self.first_day, self.last_day) = (None, None);
@@ -228,7 +229,8 @@ impl Scrollback {
         numbered.map(move |(at, entry)| (first + at as i64, entry))
     }
 
-    /// Returns the lower end of the visible part. Returns `None` if there are no entries.
+    /// Returns the last visible entry, and how many of its last lines are below the screen. Returns `None` if there are
+    /// no entries.
     pub(crate) fn bottom(&self) -> Option<Anchor> {
         let newest = Anchor {
             number: self.range().end - 1,
@@ -295,7 +297,8 @@ impl Scrollback {
         self.show(anchor);
     }
 
-    /// Returns the lower end of the topmost page of `page` lines. Returns `None` if all entries fit on one page.
+    /// Returns the anchor that shows the topmost page, which has `page` lines. Returns `None` if all entries together
+    /// have fewer lines.
     fn highest(&self, page: usize, height: impl Fn(&Entry) -> usize) -> Option<Anchor> {
         let mut lines = 0;
         for (number, entry) in self.entries() {
@@ -329,7 +332,7 @@ impl Scrollback {
             .find_map(|(_, entry)| entry.seq)
     }
 
-    /// Notes that a new log has begun: positions of later entries are in the new log.
+    /// Records that a new log has begun. The positions of later entries are in the new log.
     pub(crate) fn begin_anew(&mut self) {
         self.anew = Some(self.range().end);
     }

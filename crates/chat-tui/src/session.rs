@@ -1,4 +1,4 @@
-//! The state at the start and at the end of a session of the program.
+//! Creates the state in which a session of the program starts, and selects what the program remembers afterwards.
 //!
 //! Invariant: a session that never reached its server leaves the remembered state unchanged.
 
@@ -9,7 +9,7 @@ use crate::state::State;
 use crate::{Config, names};
 use jiff::tz::TimeZone;
 
-/// Returns the state at the start of a session. `known` is what is remembered of the server.
+/// Returns the state at the start of a session. `known` is what the client remembers of the server.
 pub(crate) fn begin(config: &Config, known: &Server) -> State {
     let mut state = State::new(config.address.clone(), config.colours, TimeZone::system());
     open_rooms(&mut state, config, &known.rooms);
@@ -33,7 +33,8 @@ pub(crate) fn end(state: &mut State, known: &Server) -> Option<Server> {
     so_far(state, known)
 }
 
-/// Returns what to remember of the server so far. `None` if the session never reached the server.
+/// Returns what to remember of the server while the session continues. `None` if the session has not reached the server
+/// yet.
 pub(crate) fn so_far(state: &State, known: &Server) -> Option<Server> {
     if !state.has_been_online {
         // The address or the nick may be wrong, so neither is remembered.
@@ -56,8 +57,9 @@ pub(crate) fn so_far(state: &State, known: &Server) -> Option<Server> {
     })
 }
 
-/// Opens the remembered rooms and the room of the arguments, which is shown. If there are no such rooms, opens a
-/// nameless room that stands for the server's lobby until the lobby's name is known.
+/// Opens the remembered rooms and the room that the arguments name, and shows the room of the arguments. If there are
+/// no such rooms, opens a nameless room. The nameless room stands for the server's lobby until the lobby's name is
+/// known.
 fn open_rooms(state: &mut State, config: &Config, marks: &[ReadMark]) {
     let mut rooms: Vec<Room> = Vec::new();
     let mut alerts = Vec::new();

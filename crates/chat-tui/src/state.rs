@@ -30,7 +30,7 @@ pub(crate) struct State {
     pub(crate) taken_nick: Option<String>,
     /// The sender of the last direct message.
     pub(crate) last_correspondent: Option<String>,
-    /// Whether the user was told that unanswered windows for direct messages are closed to make space for newer
+    /// Whether the user was told that the client closes unanswered windows for direct messages to make space for newer
     /// windows.
     pub(crate) has_told_of_strangers: bool,
     /// The message of the day as it was last shown.
@@ -162,7 +162,8 @@ impl State {
         }
     }
 
-    /// Drops the completion and the paste question that belong to the room that was shown before.
+    /// Drops the completion that belongs to the room `before`, which was shown until now. If the user was asked whether
+    /// to send pasted lines to that room, withdraws the question. The lines are not sent, but the user can recall them.
     fn is_shown_instead_of(&mut self, before: &str) {
         self.completion = None;
         let Some(Overlay::Paste { lines }) = &mut self.overlay else {

@@ -16,14 +16,15 @@ const FILE_BYTES_MAX: u64 = 1024 * 1024;
 /// The most damaged files that are kept.
 const DAMAGED_MAX: usize = 99;
 
-/// How many times the lock is tried while another client holds it, and the pause between two tries.
+/// How many times the client tries to take the lock of the file's directory while another client holds it.
 const LOCK_TRIES: usize = 50;
+/// The pause after a failed try.
 const LOCK_WAIT: Duration = Duration::from_millis(10);
 
 /// The remembered state and the path of its file. The default state is empty and is never saved.
 #[derive(Debug, Clone, Default)]
 pub struct Store {
-    /// The path of the file. `None` if nothing is saved.
+    /// The path of the file. `None` if the state is not saved.
     path: Option<PathBuf>,
     memory: Memory,
     notice: Option<String>,
@@ -31,7 +32,7 @@ pub struct Store {
 
 impl Store {
     /// Reads the file. Without a path, or if the file does not exist, the state is empty. A damaged file is renamed and
-    /// kept. A file that can't be read or renamed is never written either. The user sees a notice if the file is
+    /// kept. If the file can't be read or renamed, the store never writes it. The user sees a notice if the file is
     /// damaged or can't be read.
     #[must_use]
     pub fn open(path: Option<PathBuf>) -> Self {
@@ -122,7 +123,7 @@ fn try_read(path: &Path) -> io::Result<Memory> {
         .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
 }
 
-/// Returns the possible names for a damaged file.
+/// Returns the names that a damaged file may get, in the order in which they are tried.
 fn asides(path: &Path) -> impl Iterator<Item = PathBuf> {
     (1..=DAMAGED_MAX).map(|number| {
         path.with_extension(match number {

@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// Whether the program has taken over the terminal. A process has only one terminal.
 static IS_TAKEN: AtomicBool = AtomicBool::new(false);
 
-/// The terminal while it is taken over. Dropping the screen restores the terminal.
+/// The terminal while the program controls it. Dropping the `Screen` restores the terminal.
 pub(crate) struct Screen {
     pub(crate) terminal: Terminal<Clearing<CrosstermBackend<Stdout>>>,
     pub(crate) bell: Bell,

@@ -1,7 +1,7 @@
 //! Colours and attributes.
 //!
 //! Invariant: only the terminal's own 16 colours on its own background are used, so that light and dark themes are both
-//! readable. Colour is never the only way in which something is expressed.
+//! readable. No information is expressed by colour alone.
 
 use crate::Colours;
 use ratatui::style::{Color, Modifier, Style};

@@ -70,7 +70,7 @@ pub(crate) enum Answer {
         room: String,
         result: Result<String, String>,
     },
-    /// Whether a room was joined. A refusal is shown in the room where the user typed the command.
+    /// The result of a request to join a room. A refusal is shown in the room where the user typed the command.
     Joined {
         room: String,
         from: String,
@@ -125,7 +125,7 @@ pub(crate) enum Effect {
         room: String,
         text: String,
     },
-    /// Reads the messages before a position in the log of this epoch.
+    /// Reads the messages before the position `before`, in the log with the epoch `epoch`.
     Older {
         room: String,
         epoch: String,
@@ -166,7 +166,7 @@ pub(crate) fn update(state: &mut State, input: Input) -> Vec<Effect> {
     }
 }
 
-/// The most rooms and windows that are open, whatever the server sends.
+/// The most rooms and windows that the client keeps open, however many the server sends.
 const ROOMS_MAX: usize = 256;
 
 /// The most unanswered windows for direct messages that are kept: as many as a user can look through.
@@ -189,7 +189,7 @@ fn make_space(state: &mut State, from: &str) {
     let name = state.rooms[first].name.clone();
     state.remove(first);
     if !std::mem::replace(&mut state.has_told_of_strangers, true) {
-        // The notice is shown only once, because it would be the same for further windows.
+        // The notice is shown only once, because it also covers the windows that are closed later.
         let text = format!(
             "too many direct messages: {name} and other unanswered windows are closed for newer ones"
         );

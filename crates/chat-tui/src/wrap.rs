@@ -16,8 +16,8 @@ pub(crate) struct WrappedLine {
 }
 
 /// Wraps `text` to lines of `width` columns. In the first line, `first` columns are already used. Further lines are
-/// indented by `indent`, except lines that continue a word longer than a line. So a long URL can be copied from the
-/// screen without spaces in it.
+/// indented by `indent`. A line that continues a word longer than a line is not indented, so that a long URL can be
+/// copied from the screen without spaces in it.
 pub(crate) fn wrap(text: &str, width: usize, first: usize, indent: usize) -> Vec<WrappedLine> {
     // A wide character takes two columns, so a line has at least two.
     let width = width.max(2);
@@ -36,8 +36,9 @@ pub(crate) fn wrap(text: &str, width: usize, first: usize, indent: usize) -> Vec
     wrapping.finish()
 }
 
-/// Returns a text as it is drawn: composed, with tabs as spaces, and with emoji sequences split into their parts.
-/// Terminals disagree on the width of an emoji sequence, so parts of it could remain on the screen.
+/// Returns a text in the form in which it is drawn: composed (Unicode's NFC), with tabs as spaces, and with emoji
+/// sequences split into their parts. Terminals disagree on the width of a whole emoji sequence, so parts of it could
+/// remain on the screen.
 pub(crate) fn shown(text: &str) -> Cow<'_, str> {
     if text.is_ascii() && !text.contains('\t') {
         return Cow::Borrowed(text);
@@ -61,8 +62,8 @@ const fn is_emoji(c: char) -> bool {
     matches!(c, '\u{1f000}'..='\u{1faff}' | '\u{2600}'..='\u{27bf}' | '\u{20e3}' | '\u{fe0f}')
 }
 
-/// Returns whether a character is a regional indicator. Terminals disagree on the width of even a single regional
-/// indicator.
+/// Returns whether a character is a regional indicator. Such a character is replaced even if it stands alone, because
+/// terminals disagree on its width.
 const fn is_replaced(c: char) -> bool {
     matches!(c, '\u{1f1e6}'..='\u{1f1ff}')
 }
@@ -96,7 +97,7 @@ pub(crate) fn fit(text: &str, width: usize) -> &str {
     text
 }
 
-/// Returns the width that ratatui uses, so that layout and drawing agree.
+/// Returns the width of a grapheme in columns, as ratatui computes it. So layout and drawing agree.
 fn grapheme_columns(grapheme: &str) -> usize {
     grapheme.width()
 }
@@ -261,7 +262,8 @@ mod tests {
         ] {
             assert_eq!(shown(text), expected);
         }
-        // The drawn parts together are as wide as the whole text.
+        // A terminal may draw each character of an emoji sequence separately. Then the characters together are as wide
+        // as the text.
         let text = shown("👩\u{200d}❤\u{fe0f}\u{200d}👩 🇰🇷🇺🇸").into_owned();
         let alone = |c: char| columns(c.encode_utf8(&mut [0; 4]));
         assert_eq!(columns(&text), text.chars().map(alone).sum::<usize>());

@@ -14,9 +14,11 @@ use std::time::Duration;
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct WebLimits {
-    /// The longest head of a request in bytes: the request line and all header lines (16 KiB, and at least 8 KiB). A
-    /// longer head is answered with 431, or with 414 if the target is longer than half of this limit. A connection
-    /// buffers at most this many bytes of its input, and at most as many bytes of its output.
+    /// The maximum length of a request's head in bytes (16 KiB). The head is the request line and all header lines. A
+    /// longer head is answered with 431, or with 414 if the target is longer than half of this limit.
+    ///
+    /// A connection buffers at most this many bytes of its input, and at most as many bytes of its output. A limit
+    /// below 8 KiB has the effect of 8 KiB, except for the length of the target.
     pub header_bytes: NonZeroUsize,
     /// The most header lines of a request (100). A request with more header lines is answered with 431.
     pub headers: NonZeroUsize,

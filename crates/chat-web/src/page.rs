@@ -1,7 +1,7 @@
 //! The files of the web client.
 //!
-//! Invariant: an answer is a file of the list, or a file below the directory that the operator has named. No target
-//! leads out of that directory.
+//! Invariant: every answer is a file of the list `FILES`, or a file below the directory that the operator has named.
+//! No request target leads out of that directory.
 
 use crate::http::{Body, READS, Refusal, full, options};
 use bytes::Bytes;
@@ -53,7 +53,7 @@ const FILES: &[(&str, &[u8])] = files![
     "timeline.js",
 ];
 
-/// The file that `/` names.
+/// The file that is served for the path `/`.
 const INDEX: &str = "index.html";
 
 /// The content types of files, by the ends of their names.
@@ -91,7 +91,7 @@ pub(crate) fn prepare() {
 pub(crate) enum Page {
     /// In the program.
     Embedded,
-    /// In a directory, for developing the page. Files are read for each request.
+    /// In a directory, for developers of the page. The server reads a file again for each request.
     Directory(PathBuf),
 }
 
@@ -185,7 +185,7 @@ impl File {
             gzip.unwrap_or(&self.content).clone()
         }));
         let answer = response.headers_mut();
-        // A hash and quotation marks are valid.
+        // The tag consists of a hash and quotation marks, so it is always a valid header value.
         if let Ok(tag) = HeaderValue::try_from(tag) {
             answer.insert(ETAG, tag);
         }
@@ -256,7 +256,7 @@ fn is_plain(part: &str) -> bool {
 mod tests {
     use super::*;
 
-    /// The ends of names of files in the directory that are not part of the page.
+    /// File names in the directory with these endings are not part of the page.
     const NOT_SERVED: [&str; 3] = [".md", ".d.ts", "tsconfig.json"];
 
     #[test]

@@ -1,4 +1,4 @@
-//! WebSocket (RFC 6455): the handshake, the framing, and a dialect in frames.
+//! WebSocket (RFC 6455): the handshake, the framing, and a dialect that writes its lines as frames.
 
 mod dialect;
 mod framing;

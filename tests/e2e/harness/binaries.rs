@@ -45,7 +45,7 @@ fn build() -> Vec<PathBuf> {
         .unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "cargo build failed:\n{errors}");
-    // Cargo prints one JSON object per line. If the object is about a built program, `executable` is the program's path.
+    // Cargo prints one JSON object per line. In an object about a built program, `executable` is the program's path.
     String::from_utf8_lossy(&output.stdout)
         .lines()
         .filter_map(|line| line.split_once(r#""executable":""#))

@@ -233,8 +233,8 @@ pub(crate) fn hears_from(listener: &mut Member, speaker: &mut Member) -> Vec<Str
     listener.hears_until(&format!("{}: {fence}", speaker.name))
 }
 
-/// Lets `speaker` say twelve megabytes, which `listener` reads. The kernel buffers less than that for a member that
-/// does not read.
+/// Lets `speaker` say twelve megabytes, which `listener` reads. For a member that does not read, the kernel buffers
+/// less than twelve megabytes.
 pub(crate) fn talk_a_lot(speaker: &mut Member, listener: &mut Member) {
     let text = "x".repeat(4_000);
     for _ in 0..30 {

@@ -35,7 +35,8 @@ impl Server {
     }
 
     /// Starts a server whose log goes to the shell command `reader`. The command must print the first line of the log.
-    /// Descriptor 4 closes when the test ends, which ends a command that reads this descriptor.
+    /// The command's descriptor 4 is a pipe from the test. The pipe is closed at the end of the test, so a command that
+    /// reads the pipe ends, too.
     pub(crate) fn with_log_read_by(reader: &str, arguments: &[&str]) -> Self {
         let script = format!(
             r#"exec 3>&1 4<&0; exec "$0" "$@" 2> >(exec 1>&3 3>&- 2>/dev/null; {reader}) 3>&- 4<&-"#

@@ -1,4 +1,4 @@
-//! A terminal without a user: tmux runs a program in it, types, and reads the screen.
+//! A terminal without a user. tmux runs a program in the terminal. The test uses tmux to type and to read the screen.
 
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};

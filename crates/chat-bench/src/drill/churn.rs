@@ -30,8 +30,8 @@ const PAUSE_MAX_MS: usize = 40;
 /// How long each member reads late announcements before its view of the room is compared with the server's.
 const SETTLE: Duration = Duration::from_millis(500);
 
-/// How long the server may hold the test connection by which the drill checked that the server listens. The server
-/// lingers for one second after a client closes its connection.
+/// The longest time until the server has closed the drill's test connection, which showed that the server listens. The
+/// server keeps a connection for one second after the client has closed it.
 const LOOKER_GONE_WITHIN: Duration = Duration::from_millis(1500);
 
 /// What one task did, and what its members received.
@@ -92,7 +92,7 @@ pub(super) async fn run(stage: &Stage<'_>, findings: &mut Findings) -> anyhow::R
     findings.at_least("views compared at the end", all.compared, tasks as u64 / 2);
     findings.none("views that differ from /who", &all.differences);
     crowd::is_gone(&server, descriptors, PATIENCE / 3, findings).await?;
-    // The client `counter` joins after the other members have left. An earlier `counter` would have to read all their
+    // `counter` joins only after the other members have left. If it joined earlier, it would have to read all their
     // announcements.
     let mut counter = Client::arrive(port, "counter").await?;
     let rooms = counter.ask("/rooms\n", "* rooms: ").await?;
@@ -109,7 +109,8 @@ pub(super) async fn run(stage: &Stage<'_>, findings: &mut Findings) -> anyhow::R
     witnesses.testify(findings).await
 }
 
-/// Returns how many descriptors the server holds once it has closed the drill's test connection.
+/// Waits until the server has closed the drill's test connection. Returns how many file descriptors the server then
+/// holds: the lowest number within [`LOOKER_GONE_WITHIN`].
 async fn settled(server: &crate::launch::Server) -> anyhow::Result<usize> {
     let (began, mut fewest) = (Instant::now(), usize::MAX);
     while began.elapsed() < LOOKER_GONE_WITHIN {

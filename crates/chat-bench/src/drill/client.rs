@@ -15,8 +15,8 @@ use tokio::time::timeout;
 /// How long one step of a drill may take at most, even on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
-/// An unknown command, and the beginning of the server's answer. The server replies in order, so once the answer
-/// arrives, all lines that were sent before the command have been handled.
+/// `PROBE` is an unknown command, and `PROBED` is the beginning of the server's answer. The server handles lines in
+/// order. So once the answer arrives, the server has handled all lines that were sent before the command.
 pub(crate) const PROBE: &str = "/answer\n";
 pub(crate) const PROBED: &str = "! no such command: /answer ";
 
@@ -35,10 +35,11 @@ pub(crate) struct Client {
 pub(crate) struct Reader {
     half: OwnedReadHalf,
     buffer: Vec<u8>,
-    /// The current line, the position after its end, and the position up to which the buffer was searched for line
-    /// ends.
+    /// The part of `buffer` that is the current line.
     line: Range<usize>,
+    /// The position after the end of the current line.
     next: usize,
+    /// The position up to which `buffer` was searched for line ends.
     looked: usize,
     read_max: usize,
 }
@@ -140,10 +141,10 @@ impl Client {
             .with_context(|| format!("after {line:?}"))
     }
 
-    /// Returns how many members a room has, from `/who`.
+    /// Returns the number of a room's members, as the answer to `/who` reports it.
     pub(crate) async fn count(&mut self, room: &str) -> anyhow::Result<usize> {
-        // The server may send a lagging member a list of members, which looks like the answer to `/who`. Waiting for
-        // the answer to the probe first skips such a list.
+        // The server may send a lagging member a list of members, which looks like the answer to `/who`. The probe is
+        // answered after that list, so the list is skipped.
         self.ask(PROBE, PROBED).await?;
         let begins = format!("* {room}: ");
         let answer = self.ask(&format!("/who {room}\n"), &begins).await?;
@@ -156,7 +157,7 @@ impl Client {
     /// Closes the connection with a reset, as a peer that crashes does.
     pub(crate) fn cut(self) -> io::Result<()> {
         SockRef::from(self.writer.0.as_ref()).set_linger(Some(Duration::ZERO))?;
-        // Dropping the writing half would shut the connection down in order, without a reset.
+        // Dropping the writing half would shut it down, and the server would see an orderly end before the reset.
         self.writer.0.forget();
         Ok(())
     }

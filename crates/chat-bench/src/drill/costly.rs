@@ -43,8 +43,8 @@ const LASTING_QUICK: Duration = Duration::from_secs(8);
 /// attack.
 const PARTS: u32 = 1 + ROUNDS as u32;
 
-/// The number of attack rounds on each server. Each round comes from a new address, for which the server's limits are
-/// unused.
+/// The number of attack rounds on each server. Each round comes from a new address, which has not used up any of the
+/// server's limits.
 const ROUNDS: usize = 3;
 
 /// The most times that the drill tries one kind of request.
@@ -61,7 +61,7 @@ const COUNTERS_WITHIN: Duration = Duration::from_secs(1);
 struct Terms {
     part: Duration,
     connections: usize,
-    /// Whether a kind of request can fail. If `false`, kinds are only measured.
+    /// Whether a kind of request can fail the drill. If `false`, the drill only measures the kinds.
     is_judged: bool,
 }
 
@@ -71,8 +71,8 @@ pub(super) async fn run(stage: &Stage<'_>, findings: &mut Findings) -> anyhow::R
     let terms = Terms {
         part: lasting / kinds.len() as u32 / PARTS,
         connections: stage.connections(),
-        // With `--quick`, kinds are only measured: each measurement is too short to judge the server, and other tests
-        // run at the same time.
+        // The server is judged only if there is one sender. With `--quick`, the server is not judged: each measurement
+        // is too short, and other tests run at the same time.
         is_judged: stage.pick(stage.connections() == 1, false),
     };
     let senders = match terms.connections {
@@ -164,7 +164,7 @@ async fn attacked(
     let server = &stand.server;
     let (port, pid) = (server.port(), server.pid());
     let witnesses = Witnesses::begin(port).await?;
-    // Waits until the server has handled the witnesses' joins, which must not be measured.
+    // Gives the server time to handle the witnesses' joins, which must not be measured.
     sleep(terms.part / 4).await;
     let (began, cpu) = (Instant::now(), proc::cpu_time(pid)?);
     sleep(terms.part).await;

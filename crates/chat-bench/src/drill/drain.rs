@@ -1,5 +1,5 @@
-//! `drain`: SIGTERM while all members talk. A message that one member receives reaches all other members before the
-//! goodbye.
+//! `drain`: sends SIGTERM to the server while all members talk. A message that one member receives must reach all other
+//! members before the server's goodbye.
 
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};

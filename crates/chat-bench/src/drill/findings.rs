@@ -60,7 +60,8 @@ impl Findings {
         self.row(what, grouped(count), bound);
     }
 
-    /// Adds the number of `cases`, which must be 0. The first few cases are shown as examples.
+    /// Adds a count that must be 0: the number of `cases`. If there are cases, the report shows the first few as
+    /// examples.
     pub(crate) fn none(&mut self, what: &str, cases: &[String]) {
         self.exactly(what, cases.len() as u64, 0);
         for case in cases.iter().take(CASES_SHOWN) {

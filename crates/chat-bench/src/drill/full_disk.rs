@@ -183,7 +183,7 @@ impl Writer {
         })
     }
 
-    /// Publishes the next message. Returns the error if the server refuses it.
+    /// Publishes the next message. If the server refuses the message, returns the server's error.
     async fn write(&mut self) -> anyhow::Result<Option<Value>> {
         let (number, id) = (self.count, self.count + 1);
         self.count += 1;

@@ -32,7 +32,7 @@ const ANSWER_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// The number of requests that a connection sends at once, before it reads an answer.
 const PIPELINED: usize = 20;
 
-/// What the connections of one kind send.
+/// A kind of connection: what it sends, and the answers that it must get.
 struct Kind {
     name: &'static str,
     opening: Vec<u8>,
@@ -43,7 +43,7 @@ struct Kind {
     status: &'static str,
     /// How many answers with this status each connection must get.
     answers: usize,
-    /// How long a connection sends and reads at most.
+    /// The longest time for which a connection sends and reads.
     lasting: Duration,
 }
 
@@ -65,7 +65,7 @@ impl Kind {
         !self.more.is_empty() && self.pause.is_zero()
     }
 
-    /// Sets that the connections send `more` after each pause, for at most `lasting`.
+    /// Makes the connections send `more` after each pause, for at most `lasting`.
     fn slowly(mut self, more: &str, pause: Duration, lasting: Duration) -> Self {
         self.more = more.into();
         (self.pause, self.lasting) = (pause, lasting);
@@ -147,8 +147,8 @@ pub(super) async fn run(stage: &Stage<'_>, findings: &mut Findings) -> anyhow::R
         let what = format!("{}: answered with {}", kind.name, kind.status);
         let expected = (connections * kind.answers) as u64;
         if kind.is_endless() {
-            // The server closes the connection although the peer goes on sending. The peer's system may then drop the
-            // answer before the peer has read it.
+            // The server closes the connection while the peer is still sending. The peer's operating system may then
+            // discard the server's answer before the peer reads the answer.
             findings.at_least(&what, answers as u64, expected * 9 / 10);
         } else {
             findings.exactly(&what, answers as u64, expected);

@@ -65,7 +65,7 @@ pub(crate) async fn ask(client: &mut Client, request: &Value, id: u64) -> anyhow
     Ok(answer["ok"].take())
 }
 
-/// Adds the differences between a log and the writers' acknowledgements to the findings.
+/// Adds to the findings how a log differs from the writers' acknowledgements.
 pub(crate) fn report(wrongs: &Wrongs, findings: &mut Findings) {
     findings.none("acknowledged but not in the log", &wrongs.lost);
     findings.none("acknowledged at another position", &wrongs.elsewhere);

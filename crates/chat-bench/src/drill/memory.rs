@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 
 use crate::proc;
 
-/// How often memory is read.
+/// The interval at which the memory is read.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// Watches the resident memory of a process until this watch is dropped.

@@ -24,7 +24,7 @@ const AT_ONCE: u64 = 16;
 /// The number of messages that a room's log holds by default.
 const LOG_MESSAGES: u64 = 1024;
 
-/// The number of fillers beyond those that the socket and the member's queue hold.
+/// The speaker publishes this many more fillers than the member's socket and queue hold.
 const BEYOND: u64 = 64;
 
 pub(super) async fn run(stage: &Stage<'_>, findings: &mut Findings) -> anyhow::Result<()> {
@@ -76,7 +76,7 @@ async fn speak(
     while next < numbers.end {
         let end = numbers.end.min(next + AT_ONCE);
         speaker.writer.send(&lines(tag, next..end, filler)).await?;
-        // The server answers after it has published the messages that were sent before.
+        // The server answers `/who` after it has published all messages that were sent before the `/who`.
         speaker.ask("/who\n", "* lobby: ").await?;
         next = end;
     }

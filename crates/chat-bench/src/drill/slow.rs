@@ -19,7 +19,8 @@ use super::witness::{Where, Witnesses};
 const READ_BYTES: usize = 256;
 const READ_EVERY: Duration = Duration::from_millis(250);
 
-/// A slow reader's receive buffer, in bytes.
+/// The bytes of a slow reader's receive buffer, and of each read, at the end of the drill. The reader then reads as
+/// fast as possible.
 const RECEIVE_BYTES: u32 = 4096;
 
 /// A slow reader's receive buffer and read size at the end, when it reads as fast as possible.
@@ -110,8 +111,8 @@ async fn dawdle(
         tokio::select! {
             () = hurry.cancelled() => {}
             () = tokio::time::sleep(READ_EVERY) => {
-                // Even if the socket is empty, the reader waits at most one interval, so that it stays slow and sees
-                // `hurry`.
+                // The wait for bytes has a time limit. Without it, the reader would not notice on an empty socket that
+                // `hurry` is cancelled.
                 let read = tokio::time::timeout(READ_EVERY, client.reader.fill()).await;
                 anyhow::ensure!(!matches!(read, Ok(Ok(0) | Err(_))), "the server closed the connection");
                 while client.reader.next_buffered() {

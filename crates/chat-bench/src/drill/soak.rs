@@ -1,7 +1,7 @@
 //! `soak`: members join, talk, change rooms, search and leave for a long time. The server's memory and descriptors must
 //! not grow.
 //!
-//! Only the second half of the time counts: by then everything of bounded size (logs, remembered rooms, allocator
+//! Only the second half of the time counts. By then, everything of bounded size (logs, remembered rooms, allocator
 //! pools) is full.
 
 use std::time::{Duration, Instant};
@@ -27,7 +27,8 @@ const LASTING_QUICK: Duration = Duration::from_secs(4);
 /// throughout.
 const ROOMS: usize = 96;
 
-/// Small limits that are reached within seconds, so that everything of bounded size is full in the first half.
+/// Small limits on logs and rooms. The server reaches them within seconds, so that its memory does not grow toward them
+/// in the second half of the drill.
 const SMALL: [&str; 4] = ["--journal-messages", "64", "--empty-rooms", "16"];
 
 /// The longest pause between two actions, in milliseconds.
@@ -196,7 +197,8 @@ fn action(member: usize, random: &mut Rng) -> String {
 mod tests {
     use super::*;
 
-    /// Samples of ten minutes. Memory first fills up, and then grows by `growth` KiB a minute.
+    /// Returns the samples of a run of ten minutes, one for each second. Memory grows by `growth` KiB a minute. In the
+    /// first three minutes, it grows by 1,000 KiB a minute more.
     fn samples(growth: f64) -> Vec<Sample> {
         (0..600)
             .map(|second| {

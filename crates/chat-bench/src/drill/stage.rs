@@ -21,17 +21,19 @@ impl<'a> Stage<'a> {
         Self { plan }
     }
 
-    /// Returns `full`, or `quick` with `--quick`.
+    /// Returns `quick` if `--quick` is set, otherwise `full`.
     pub(crate) fn pick<T>(&self, full: T, quick: T) -> T {
         if self.plan.is_quick { quick } else { full }
     }
 
-    /// Returns the time of `--seconds`, or a default: `full`, or `quick` with `--quick`.
+    /// Returns the time that `--seconds` sets. Without `--seconds`, returns `quick` if `--quick` is set, otherwise
+    /// `full`.
     pub(crate) fn lasting(&self, full: Duration, quick: Duration) -> Duration {
         self.plan.lasting.unwrap_or_else(|| self.pick(full, quick))
     }
 
-    /// Returns the time of `--minutes`, or a default: `full`, or `quick` with `--quick`.
+    /// Returns the time that `--minutes` sets. Without `--minutes`, returns `quick` if `--quick` is set, otherwise
+    /// `full`.
     pub(crate) fn minutes(&self, full: Duration, quick: Duration) -> Duration {
         self.plan.soaking.unwrap_or_else(|| self.pick(full, quick))
     }
@@ -62,8 +64,8 @@ impl<'a> Stage<'a> {
         &self.plan.server
     }
 
-    /// Starts a server with the `extra` arguments. The limits that many members on one address would exceed are lifted
-    /// (`--rate`, `--per-address`, `--connections`). The other limits have their defaults.
+    /// Starts a server with the `extra` arguments, for many members on one address. So `--rate` and `--per-address` are
+    /// off, and `--connections` is `connections`. The other limits have their defaults.
     pub(crate) fn start(&self, connections: usize, extra: &[&str]) -> anyhow::Result<Server> {
         Server::launch(connections, |place| {
             Ok(self.command(place.port, connections, extra))

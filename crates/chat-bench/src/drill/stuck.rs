@@ -14,8 +14,8 @@ use crate::workload::{Workload, WorkloadName};
 /// Time without a delivery after which a run fails.
 const STALL: Duration = Duration::from_secs(10);
 
-/// The number of stuck members in the run that measures the memory of each. The memory of a single stuck member would
-/// be less than the allocator's variation.
+/// The number of stuck members in the run that measures the memory of a stuck member. The memory of only one stuck
+/// member would be less than the variation of the allocator.
 const MANY: usize = 100;
 
 struct Run {
@@ -64,7 +64,7 @@ pub(super) async fn run(stage: &Stage<'_>, findings: &mut Findings) -> anyhow::R
         one.phase.deliveries,
         expected,
     );
-    // Other work also slows down the machine, so the bound is a factor of two.
+    // The bound allows a factor of two, because other work on the machine can also slow down a run.
     findings.below("slower with 1", rate(&none) / rate(&one), 2.0, "times");
     Ok(())
 }

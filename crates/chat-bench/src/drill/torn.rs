@@ -113,7 +113,7 @@ pub(super) async fn run(stage: &Stage<'_>, findings: &mut Findings) -> anyhow::R
     Ok(())
 }
 
-/// What is found in a damaged file.
+/// The result of examining a damaged file.
 struct Looked {
     found: anyhow::Result<Found>,
     /// The number of messages that can be exported.
@@ -148,7 +148,8 @@ async fn write(stage: &Stage<'_>, file: &Path, messages: usize) -> anyhow::Resul
         }
         // The server replies in order, so once this reply arrives, the server has stored all messages.
         client.ask("/topic\n", "* no topic is set").await?;
-        // A dropped server is ended with SIGTERM, which would move the messages into the file.
+        // Only the last server is killed. Dropping a server ends it with SIGTERM, after which the server moves the
+        // messages from the write-ahead log into the file.
         if is_last {
             server.kill()?;
         }
@@ -167,7 +168,7 @@ fn files(dir: &Path) -> anyhow::Result<Vec<(PathBuf, Vec<u8>)>> {
     Ok(files)
 }
 
-/// Restores the given files, and removes all others.
+/// Restores the given files, and removes all other files in the directory.
 fn put_back(dir: &Path, files: &[(PathBuf, Vec<u8>)]) -> anyhow::Result<()> {
     for entry in std::fs::read_dir(dir)? {
         let path = entry?.path();
@@ -228,8 +229,8 @@ struct Found {
     lost: Option<String>,
 }
 
-/// By default a restored file is recognised as a copy and gets a new epoch. Here copies are trusted, so that a new
-/// epoch can only come from damage.
+/// By default, the journal recognises a restored file as a copy and begins a new epoch. These options trust copies, so
+/// that a new epoch can only come from damage.
 fn options() -> Options {
     let mut options = Options::default();
     options.trusts_copies = true;

@@ -30,7 +30,7 @@ pub(crate) enum Where {
     OwnRoom,
 }
 
-/// Two members that exchange numbered messages until [`testify`](Self::testify).
+/// Two members that exchange numbered messages until [`testify`](Self::testify) is called.
 #[derive(Debug)]
 pub(crate) struct Witnesses {
     tasks: JoinSet<anyhow::Result<Testimony>>,
@@ -46,7 +46,8 @@ struct Testimony {
     missed: u64,
     may_skip: bool,
     slowest: Duration,
-    /// The number of messages that the other witness sent, according to its last line. `None` until that line arrives.
+    /// How many messages the other witness sent. The other witness reports the number in its last line. `None` until
+    /// that line arrives.
     expected: Option<u64>,
 }
 
@@ -69,7 +70,7 @@ impl Witnesses {
         Ok(Self { tasks, stop })
     }
 
-    /// Ends the witnesses' talk, and adds the results to the findings.
+    /// Stops the witnesses, and adds their results to the findings.
     pub(crate) async fn testify(mut self, findings: &mut Findings) -> anyhow::Result<()> {
         self.stop.cancel();
         let (mut all, mut exchanged) = (Testimony::default(), 0);
@@ -173,7 +174,7 @@ impl Testimony {
                 self.count(number);
             }
             (Some("end"), Some(sent)) => self.expected = Some(sent),
-            // The other witness sends no such line, so the server altered a message.
+            // The other witness sends only `w` and `end` lines, so the server has altered this message.
             _ => self.series.lost += 1,
         }
     }

@@ -101,7 +101,8 @@ impl Connection {
         Ok(())
     }
 
-    /// Reads once. In `buffer`, the received bytes follow the held part of an incomplete frame.
+    /// Reads once from the socket. Puts the held part of an incomplete frame at the start of `buffer`, and the received
+    /// bytes after it.
     pub(super) fn receive(&mut self, buffer: &mut [u8]) -> io::Result<Received> {
         let held = self.held.len();
         buffer[..held].copy_from_slice(&self.held);

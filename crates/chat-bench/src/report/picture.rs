@@ -15,7 +15,7 @@ const ROW: u32 = 22;
 const AROUND: u32 = 96;
 /// The width in pixels for the names of the servers.
 const LEFT: u32 = 136;
-/// The width in pixels for the figure after the longest bar.
+/// The width in pixels of the space after the longest bar, for the bar's figure.
 const RIGHT: u32 = 140;
 /// The font of all texts. plotters draws size 16 at 13 pixels.
 const FONT: (&str, i32) = ("sans-serif", 16);
@@ -101,7 +101,8 @@ fn rows(report: &FanoutReport) -> Vec<Row<'_>> {
     groups.flatten().collect()
 }
 
-/// Returns the powers of ten between which all figures lie.
+/// Returns the first and the last value of the scale. Both are powers of ten, and all positive figures lie between
+/// them.
 fn scale(rows: &[Row<'_>]) -> (f64, f64) {
     let figures = rows.iter().filter_map(|row| match row {
         Row::Title(_) => None,
@@ -122,7 +123,8 @@ fn cpu(server: &ServerReport) -> Option<f64> {
     Some(server.median.as_ref()?.cpu_us_per_delivery)
 }
 
-/// Returns the text after a server's bar.
+/// Returns the text to the right of a server's bar: the processor time for each delivery in microseconds, and its ratio
+/// to the floor's time. If the server failed, the text is `failed`.
 fn figure(server: &ServerReport) -> String {
     let Some(figures) = &server.median else {
         return "failed".to_owned();

@@ -64,8 +64,8 @@ fn today() -> Date {
 /// The result of a conversation, and its duration.
 type Outcome = (Result<(), ConversationError>, Duration);
 
-/// Runs a conversation while `script` acts as the other ends. The other ends stay open until the conversation has
-/// ended.
+/// Runs a conversation while `script` acts as the server, the keyboard and the screen. These stay open until the
+/// conversation has ended.
 async fn play(
     opening: &str,
     at_input_end: AtInputEnd,

@@ -12,12 +12,12 @@ use bytes::BytesMut;
 use tokio::io::AsyncRead;
 use tokio::time::Instant;
 
-/// Maximum bytes about a room that are sent to a peer that joins the room. Applies only while the peer is not known to
-/// send lines or frames. Many simple client programs decode the bytes of a single `recv(1024)`, which fails if those
-/// bytes end within a character.
+/// Maximum number of bytes about a room that the server sends to a peer that joins the room. The limit ends once the
+/// peer is known to send lines or frames. Many simple client programs decode the bytes of a single `recv(1024)`. The
+/// decoding fails if these bytes end within a character.
 const NEWCOMER_BYTES_MAX: usize = 1000;
 
-/// Maximum bytes of the message of the day in a greeting that `NEWCOMER_BYTES_MAX` limits.
+/// Maximum number of bytes of the message of the day in a greeting whose length `NEWCOMER_BYTES_MAX` limits.
 const MOTD_BYTES_MAX: usize = 300;
 
 impl<R: AsyncRead + Send + Unpin> Connection<R> {
@@ -49,8 +49,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     }
 
     /// Applies the peer's dialect, begins a session and greets the peer. A peer that was already greeted in the plain
-    /// dialect keeps its session. Returns why the connection must end, if the policy refuses the peer or no session can
-    /// begin.
+    /// dialect keeps its session. If the policy refuses the peer or no session can begin, returns why the connection
+    /// must end.
     pub(super) async fn arrive(&mut self, mut dialect: Box<dyn Dialect>) -> Option<CloseReason> {
         let options = dialect.options();
         let now = Instant::now();
@@ -152,8 +152,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         Ok(())
     }
 
-    /// Returns the maximum number of bytes that this peer is sent about a room that it joins. `None` is no limit: the
-    /// peer is known to send lines or frames.
+    /// Returns the maximum number of bytes that the server sends this peer about a room that the peer joins. `None`
+    /// means no limit: the peer is known to send lines or frames.
     pub(super) fn newcomer_bytes(&self) -> Option<usize> {
         (!self.conversation.sends_items()).then_some(NEWCOMER_BYTES_MAX)
     }

@@ -18,7 +18,7 @@ use tokio::io::AsyncRead;
 enum Failure {
     /// The authenticator refused the credentials, or could not check them.
     Credentials(NotProved),
-    /// `Limits::authentications` authentications ran, and none of them ended in time for another to begin.
+    /// The authentication did not begin in time, because the hub ran `Limits::authentications` others.
     Busy,
     /// The peer's address has used up its limits. The value holds the time that the address must wait.
     TooSoon(TooSoon),
@@ -79,7 +79,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         let finding = async {
             may_ask(address).map_err(Failure::TooSoon)?;
             let _turn = hub.turn_to_authenticate().await.ok_or(Failure::Busy)?;
-            // Attempts from the same address may have failed while this attempt waited.
+            // Other attempts from the same address may have failed while this attempt waited, so the address is checked
+            // again.
             may_ask(address).map_err(Failure::TooSoon)?;
             let found = hub.authenticate(&peer, credentials).await;
             found.map_err(Failure::Credentials)

@@ -1,7 +1,7 @@
 //! Charges the costs of a connection to the connection and to the address of its peer.
 //!
-//! Invariant: if the peer's address must wait before a command is executed, the command is executed exactly once, after
-//! the wait. During the wait, the connection does not read from its peer.
+//! Invariant: if the peer's address must wait before a command joins rooms, the command is executed exactly once, after
+//! the wait. During each wait, the connection does not read from its peer.
 
 use crate::admission::{Charge, Cost};
 use crate::connection::connection::Connection;
@@ -10,17 +10,17 @@ use crate::request::{self, TooSoon};
 use tokio::io::AsyncRead;
 use tokio::time::Instant;
 
-/// Number of members that add 1 to the cost of joining their room. Only members that the room tells about joins and
-/// leaves count.
+/// How many members of a room raise the cost of a join by 1. Only members to whom the room announces joins and leaves
+/// count.
 const MEMBERS_PER_JOIN: usize = 8;
 
 /// The cost of a failed authentication to its connection: as much as 25 lines. At the default rate, the connection then
 /// does not read for 5 s. After the first failure the pause is shorter, because a connection may send 20 lines at once.
 const FAILED_AUTHENTICATION: Cost = Cost::lines(25);
 
-/// The cost of a failed authentication to the address of its connection, charged as `Charge::Answers`. With the default
-/// limits, about 40 attempts from one address may fail at once, enough for a school class that logs in together. After
-/// that, about one attempt a second may fail.
+/// The cost of a failed authentication to the peer's address: as much as 100 lines, charged as `Charge::Answers`. With
+/// the default limits, about 40 attempts from one address may fail at once. This is enough for a school class whose
+/// members log in at the same time. After that, about one attempt a second may fail.
 const FAILED_AUTHENTICATION_OF_ADDRESS: Cost = Cost::lines(100);
 
 impl<R: AsyncRead + Send + Unpin> Connection<R> {
@@ -53,7 +53,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     ///
     /// # Errors
     ///
-    /// Returns the time that the address would have to wait for its limit on answers, if that is longer than 5 s.
+    /// Returns the remaining wait of the address if its limit on answers makes it wait longer than 5 s.
     pub(super) fn may_ask(&self) -> Result<(), TooSoon> {
         request::may_ask(self.account.as_ref())
     }
@@ -64,7 +64,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         self.conversation
             .pace_mut()
             .charge(FAILED_AUTHENTICATION, now);
-        // `may_ask` refuses further attempts of an address that has used up its limits.
+        // If this charge uses up the limit of the address, `may_ask` refuses further attempts.
         request::charge_answer(self.account.as_ref(), FAILED_AUTHENTICATION_OF_ADDRESS, now);
     }
 
@@ -82,8 +82,9 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         Ok(())
     }
 
-    /// Returns the cost of joining a room, in `Charge::Joins`. The cost grows with the number of members that are told
-    /// of the join and, later, of the leave. The cost is 0 if the connection's address has no limits.
+    /// Returns how many tokens of `Charge::Joins` joining a room costs. The cost grows with the number of members to
+    /// which the room announces the join and, later, the leave. The cost is 0 if the connection's address has no
+    /// limits.
     fn cost_of_joining(&self, room: &str) -> u64 {
         if self.account.is_none() {
             return 0;

@@ -224,8 +224,9 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         Ok(Outcome::GoOn)
     }
 
-    /// Joins a room, leaves the first `leaving` rooms of `members`, and plans the replay unless `bytes_max` is set. The
-    /// caller writes the reply and then calls [`catch_up_soon`](Self::catch_up_soon).
+    /// Joins a room, and then leaves the first `leaving` rooms of `members`. If `bytes_max` is `None`, also plans the
+    /// replay. Otherwise the caller plans the replay after it has written the reply. In both cases, the caller writes
+    /// the reply and at the end calls [`catch_up_soon`](Self::catch_up_soon).
     async fn enter(
         &mut self,
         request: &JoinRequest<'_>,
@@ -370,8 +371,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         self.members.drain(..count);
     }
 
-    /// Leaves the first room of `members`. Before the last messages of that room are written, releases the output that
-    /// is held back.
+    /// Leaves the first room of `members`. First releases the output that is held back, so that the peer receives it
+    /// before the last messages of that room.
     async fn leave_one(&mut self) {
         self.members[0].pause();
         self.uncork();
@@ -445,7 +446,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         }
     }
 
-    /// Returns the index in `members` of the session's member in `room`; `None` is the room that the session joined
+    /// Returns the index in `members` of the member for `room`. `None` stands for the room that the session joined
     /// last.
     pub(super) fn member(&self, room: Option<&str>) -> Result<usize, Refusal> {
         let found = match room {

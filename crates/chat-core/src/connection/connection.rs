@@ -39,8 +39,8 @@ pub(crate) fn has_timers() -> bool {
 
 /// What is known about a connection when its conversation begins.
 pub(crate) struct Opening {
-    /// When the connection's first deadlines begin: when the peer connected, or when its handshake or authentication
-    /// ended.
+    /// The time from which the connection's first deadlines count: the time at which the peer connected, or at which
+    /// its handshake or authentication ended.
     pub(crate) opened: Instant,
     /// Bytes that were read from the stream before the conversation begins.
     pub(crate) ahead: Bytes,
@@ -83,7 +83,7 @@ where
     }
 }
 
-/// As [`drive_stream`], over the reading and the writing half of a stream.
+/// Drives a connection as [`drive_stream`] does, but over the two halves of a stream.
 ///
 /// Each idle connection keeps this future in memory, so the future must be small. The `Connection` is boxed, because a
 /// future stores its arguments in addition to the values that it makes from them. Futures that are awaited only for a
@@ -120,8 +120,8 @@ where
 }
 
 pub(super) struct Connection<R> {
-    // Rust drops the fields in this order. The session is dropped before the members, so that the session itself leaves
-    // its rooms and gives them the reason.
+    // Rust drops the fields in this order. The session must be dropped before the members. It then leaves its rooms
+    // itself, and tells the rooms the reason.
     pub(super) session: Option<Session>,
     /// One member for each room that the session is in, in the order in which the session joined the rooms.
     pub(super) members: Vec<WireMember>,
@@ -129,8 +129,8 @@ pub(super) struct Connection<R> {
     pub(super) dialects: Arc<Dialects>,
     /// What is known about the peer; `None` if neither the policy, the authenticator nor the session needs it.
     pub(super) peer: Option<Arc<Peer>>,
-    /// How much the connections of the peer's address have used of the address's limits; `None` if the address has no
-    /// limits.
+    /// What all connections of the peer's address together have used of the limits for one address. `None` if the
+    /// address has no limits.
     pub(super) account: Option<Arc<AddressAccount>>,
     pub(super) transport: Transport<R>,
     pub(super) conversation: Conversation,
@@ -150,8 +150,8 @@ enum Wake {
     Input,
     /// Direct messages are ready.
     Mail,
-    /// The stream has accepted all output that is not held back. A replay, a list of members or the reply to a
-    /// published message must be written next.
+    /// The stream has accepted all output, except the output of rooms that is held back. The connection must now write
+    /// a replay, a list of members, or the reply to a published message.
     CatchUp,
     /// The application removed the session from a room.
     Removed,
@@ -223,7 +223,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         }
     }
 
-    /// Waits until there is something to do, and returns what.
+    /// Waits until the connection must act, and returns the cause.
     async fn wait(&mut self) -> Wake {
         poll_fn(|cx| self.poll_wake(cx)).await
     }
@@ -306,8 +306,9 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         self.charge_input(count, now);
     }
 
-    /// Returns whether something must be written before anything else: a replay, a page of a list of members, or a late
-    /// reply. A reply is late if delivery will not reach the published message that it answers.
+    /// Returns whether the connection must write something before anything else: a replay, messages for a member that
+    /// lags, a page of a list of members, or a late reply. A reply is late if delivery will not reach the published
+    /// message that it answers.
     pub(super) fn must_catch_up(&self) -> bool {
         !self.replays.is_empty()
             || self.listing.is_some()
@@ -383,7 +384,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         self.write_reply(reply);
     }
 
-    /// Writes a reply in the peer's dialect, and charges for it. Returns the length of the written reply in bytes.
+    /// Writes a reply in the peer's dialect. Charges the connection and its address for the reply, unless it is
+    /// `Present` or `Removed`. Returns the length of the reply in bytes.
     pub(super) fn write_reply(&mut self, reply: &Reply<'_>) -> usize {
         let Some(dialect) = self.conversation.dialect_mut() else {
             return 0;

@@ -55,10 +55,10 @@ pub(super) struct Conversation {
     pace: Pace,
     /// Measures the peer's silence; `None` if the dialect has no heartbeat.
     heartbeat: Option<Heartbeat>,
-    /// Messages that wait to be published together. They are published at the latest when all input is processed.
-    /// Boxed, because an idle connection has none.
+    /// Messages that wait to be published together. The connection publishes them once it has processed all input, or
+    /// earlier. The field is boxed, because an idle connection has no waiting messages.
     waiting: Option<Box<Waiting>>,
-    /// The rest of a line that is processed later, because the peer must wait.
+    /// The unprocessed rest of a line. The connection processes it later, because the peer must wait.
     deferred: Option<Box<Deferred>>,
     /// A published message whose reply is written when delivery reaches the message in its room; see
     /// [`Echo::Reply`](crate::Echo::Reply).
@@ -72,7 +72,7 @@ pub(super) struct Conversation {
 /// The state of a conversation.
 #[derive(Debug, Clone, Copy)]
 enum State {
-    /// The first bytes may still select any dialect. `opened` is when the connection began.
+    /// The first bytes may still select any dialect. The connection began at `opened`.
     Detecting {
         opened: Instant,
         /// The bytes so far may be the opening of another dialect, so silence does not select the default dialect yet.
@@ -80,9 +80,10 @@ enum State {
         /// The peer was greeted in the plain dialect before it sent anything, and has a session.
         is_greeted: bool,
     },
-    /// The dialect was known before the connection began, at `opened`. The conversation has not begun.
+    /// The dialect was known before the connection began. The connection began at `opened`. The conversation has not
+    /// begun.
     Chosen { opened: Instant },
-    /// The dialect is known, and the session has not begun. `opened` is when the time limit for registering began.
+    /// The dialect is known, and the session has not begun. The time limit for registering began at `opened`.
     Registering { opened: Instant },
     /// The peer has a session.
     Talking,
@@ -90,11 +91,11 @@ enum State {
     Closing,
 }
 
-/// The rest of a line that is processed later, because the peer must wait.
+/// The unprocessed rest of a line. The connection processes it later, because the peer must wait.
 #[derive(Debug)]
 pub(super) struct Deferred {
-    /// The command to execute before `rest`; `None` if there is none. The command joins rooms, and the connection's
-    /// address was already charged for it.
+    /// The command to execute before `rest`, if there is one. The command joins rooms. The connection's address was
+    /// already charged for the command.
     pub(super) charged: Option<Command<'static>>,
     /// The steps of the line that were not processed yet.
     pub(super) rest: Commands<'static>,
@@ -108,8 +109,8 @@ pub(super) struct Facts<'a> {
     pub(super) dialects: &'a Dialects,
     /// Whether so much output waits for the peer that the connection does not read the peer's input.
     pub(super) is_full: bool,
-    /// Whether a replay, a list of members or the late reply to a published message must be written before anything
-    /// else.
+    /// Whether the connection must catch up before it processes further input. It then writes a replay, a list of
+    /// members, or the late reply to a published message.
     pub(super) must_catch_up: bool,
     /// Whether the peer has ended its half of the stream.
     pub(super) has_ended: bool,
@@ -129,8 +130,8 @@ pub(super) enum Next {
     Refuse(Bytes),
     /// Process one item of the input: a line or a frame, or why it was rejected.
     Item(Inbound),
-    /// Apply the dialect's options, which may depend on the new delimiter of the peer's messages. Then process the
-    /// item, if there is one.
+    /// Apply the dialect's options again: the dialect was told a new delimiter, and its options may depend on the
+    /// delimiter. Then process the item, if there is one.
     Delimited(Option<Inbound>),
     /// Continue with the rest of a line that was deferred.
     Resume(Box<Deferred>),
@@ -145,18 +146,19 @@ pub(super) enum Next {
     Close(CloseReason),
 }
 
-/// The next step of a line, and the messages that must be published before it.
+/// One step of a line, and the messages that must be published before this step.
 pub(super) struct Do<'a> {
-    /// Messages to publish before `then`.
+    /// Messages that the connection publishes before it executes `then`.
     pub(super) first: Option<Box<Waiting>>,
     pub(super) then: Then<'a>,
 }
 
-/// What the connection must do for one step of a line. A step is a command, or bytes that the dialect answers by itself.
+/// What the connection must do for one step of a line. A step is a command, or bytes that the dialect answers
+/// by itself.
 pub(super) enum Then<'a> {
     /// Send the dialect's own answer.
     Send(BytesMut),
-    /// Add a message to those that wait to be published.
+    /// Add this message to the messages that wait to be published.
     Draft(Draft<'a>),
     /// Execute a command.
     Perform(Command<'a>),
@@ -200,7 +202,8 @@ impl Conversation {
         self.is_held_up = true;
     }
 
-    /// Processes bytes that were read. Returns the bytes that the framing itself sends in return.
+    /// Processes bytes from the peer. Returns the frames with which the framing itself answers, such as the pong to a
+    /// ping.
     pub(super) fn push(&mut self, bytes: &[u8], now: Instant) -> Bytes {
         if let Some(heartbeat) = &mut self.heartbeat {
             heartbeat.hear(now);
@@ -208,7 +211,7 @@ impl Conversation {
         self.framing.push(bytes, now)
     }
 
-    /// Returns what the connection must do now. The connection calls `next` again when that is done.
+    /// Returns what the connection must do now. The connection does this and then calls `next` again.
     pub(super) fn next(&mut self, facts: &Facts<'_>) -> Next {
         if self.is_detecting()
             && let Some(next) = self.detect(facts)
@@ -267,8 +270,8 @@ impl Conversation {
         commands
     }
 
-    /// Takes the next step of a line. Returns it with the messages that must be published before it;
-    /// `None` at the end of the line.
+    /// Takes the next step of a line. Returns the step, and the messages that must be published before the step.
+    /// Returns `None` at the end of the line.
     pub(super) fn step<'a>(&mut self, commands: &mut Commands<'a>) -> Option<Do<'a>> {
         let then = match commands.pop()? {
             Step::Bytes(out) => Then::Send(out),
@@ -280,9 +283,8 @@ impl Conversation {
             }
             Step::Command(command) => then(command),
         };
-        // A message joins the messages that wait. Anything else is done after the waiting messages are published, so
-        // that replies keep the order of the commands. A topic does not join waiting messages, because it is published
-        // alone.
+        // A message joins the messages that wait. Before any other step, the waiting messages are published, so that
+        // the replies keep the order of the commands. A topic is published alone, so it does not join waiting messages.
         let first = match &then {
             Then::Draft(draft) if draft.kind != Kind::Topic => None,
             _ => self.waiting.take(),
@@ -290,8 +292,8 @@ impl Conversation {
         Some(Do { first, then })
     }
 
-    /// Charges for the next command of a line, if there is one. Returns the rest of the line if it can be processed
-    /// now. If the peer must wait, defers the rest until the wait is over and returns `None`.
+    /// Takes a token for the next command of a line, if the line has another command. Returns the rest of the line if
+    /// the connection can process it now. Otherwise defers the rest of the line and returns `None`.
     pub(super) fn goes_on<'a>(
         &mut self,
         commands: Commands<'a>,
@@ -308,8 +310,9 @@ impl Conversation {
         Some(commands)
     }
 
-    /// Keeps the rest of a line, with a command that was already charged, until [`next`](Self::next) returns it in
-    /// [`Next::Resume`].
+    /// Keeps the steps of a line that were not processed yet, until [`next`](Self::next) returns them in
+    /// [`Next::Resume`]. `charged` is the command to execute before `rest`. The connection's address was already
+    /// charged for it.
     pub(super) fn defer(&mut self, charged: Option<Command<'static>>, rest: Commands<'_>) {
         self.is_held_up = true;
         let rest = rest.into_owned();
@@ -324,10 +327,12 @@ impl Conversation {
         waiting.is_some_and(|waiting| waiting.has_space_for(target, text, batch_bytes))
     }
 
-    /// Returns the messages that must be published now, after a message was added or refused. A topic is published
-    /// alone, so that its author sees it in order. With [`Echo::Reply`], every message is published alone, because its
-    /// reply is written where the message stands among those of the room. A refusal is sent after the messages before
-    /// it are published.
+    /// Returns the messages that must be published now, after a message was added or refused. If a message was refused,
+    /// the earlier messages are published before the refusal is sent.
+    ///
+    /// A topic is published alone, so that its author sees it in order. With [`Echo::Reply`], every message is
+    /// published alone, because the reply to a message is written at the message's place among the messages of the
+    /// room.
     pub(super) fn drafted(&mut self, kind: Kind, drafted: Drafted) -> Option<Box<Waiting>> {
         let is_alone = kind == Kind::Topic || self.echo() == Echo::Reply;
         match drafted {
@@ -367,7 +372,7 @@ impl Conversation {
         self.waiting.take()
     }
 
-    /// Returns the batch that a message is added to: the waiting one, or a new one for `target`.
+    /// Returns the batch to which a message is added: the batch that waits, or a new batch for `target` if none waits.
     pub(super) fn batch_for(
         &mut self,
         target: Target,
@@ -382,12 +387,12 @@ impl Conversation {
         })
     }
 
-    /// Applies the framing and the options of a dialect, and gives the framing the input so far. Returns the bytes that
-    /// the framing sends in return.
+    /// Applies the framing and the options of a dialect. The new framing gets the input that has arrived so far.
+    /// Returns the bytes with which the framing answers this input.
     pub(super) fn adopt(&mut self, dialect: &dyn Dialect, limits: &Limits, now: Instant) -> Bytes {
         let answers = self.framing.set_dialect(dialect, limits, now);
         if !self.is_detecting() {
-            // The withheld answers to telnet's commands are already in `answers`.
+            // `answers` already holds the withheld answers to telnet's commands, so this call returns none.
             drop(self.framing.decide_lines());
         }
         let has_heartbeat = dialect.options().has_heartbeat;
@@ -420,7 +425,7 @@ impl Conversation {
         self.state = State::Talking;
     }
 
-    /// Notes that the peer has proved an account.
+    /// Resets the number of failed authentications, because the peer has proved an account.
     pub(super) const fn authenticated(&mut self) {
         self.failed_authentications = 0;
     }
@@ -451,9 +456,9 @@ impl Conversation {
         }
     }
 
-    /// Returns whether a session that the application removed from a room joins the lobby. With `arrives_in_lobby`, a
-    /// session that has no room left joins the lobby, unless the application removed it from the lobby and did not
-    /// close the lobby.
+    /// Returns whether a session joins the lobby after the application removed the session from a room or closed the
+    /// room. The session joins only if it has no other room and its dialect has the option `arrives_in_lobby`. A
+    /// session that was removed from the lobby joins again only if the lobby was closed.
     pub(super) fn must_move(&self, has_room: bool, was_lobby: bool, is_closed: bool) -> bool {
         let options = self.dialect.as_ref().map(|dialect| dialect.options());
         !has_room
@@ -461,8 +466,8 @@ impl Conversation {
             && options.is_some_and(|options| options.arrives_in_lobby)
     }
 
-    /// Returns whether an unfinished line or frame has a time limit, whose clock [`set_paused`](Self::set_paused)
-    /// stops.
+    /// Returns whether an unfinished line or frame has a time limit. [`set_paused`](Self::set_paused) can stop the
+    /// clock of this limit.
     pub(super) fn is_timed(&self) -> bool {
         self.framing.is_timed()
     }
@@ -473,7 +478,8 @@ impl Conversation {
         self.framing.set_paused(is_paused, now);
     }
 
-    /// Excludes the peer's silence until `now` from the heartbeat, because the connection did not read from the peer.
+    /// Tells the heartbeat that the peer's silence until `now` does not count, because the connection did not read from
+    /// the peer.
     pub(super) fn excuse_silence(&mut self, now: Instant) {
         if let Some(heartbeat) = &mut self.heartbeat {
             heartbeat.excuse(now);
@@ -482,8 +488,7 @@ impl Conversation {
 
     /// Returns whether the connection does not read from the peer now.
     pub(super) const fn is_paused(&self) -> bool {
-        // The rate limit does not stop reading while the dialect is being detected, unless some input can't be
-        // processed yet.
+        // While the dialect is being detected, the rate limit stops reading only if some input can't be processed yet.
         self.owed.is_some()
             || self.pace.paused_until().is_some() && (!self.is_detecting() || self.is_held_up)
     }
@@ -513,7 +518,7 @@ impl Conversation {
         Refusal::of_line(rejected, self.framing.item_bytes_max())
     }
 
-    /// Returns whether the peer is known to send lines or frames, and not text that only silence ends.
+    /// Returns whether the peer is known to send lines or frames. Another peer may send text that only silence ends.
     pub(super) fn sends_items(&self) -> bool {
         self.framing.sends_items()
     }
@@ -548,9 +553,12 @@ impl Conversation {
         self.deferred.is_some() || self.framing.has_pending()
     }
 
-    /// Returns whether the peer's input must wait. The reasons are: there is more to do, and the connection or its
-    /// address has no tokens; the peer does not read its output; a replay or a list must be written; the last published
-    /// message is not answered yet.
+    /// Returns whether the peer's input must wait. It waits in each of these cases:
+    /// - reading is paused;
+    /// - unprocessed input is left, and the connection or its address has no tokens;
+    /// - the peer does not read its output;
+    /// - a replay, a list of members or a late reply must be written;
+    /// - the last published message is not answered yet.
     fn must_pause(&mut self, has_more: bool, facts: &Facts<'_>) -> bool {
         self.pace.paused_until().is_some()
             || has_more && self.pace.must_wait(facts.now)
@@ -560,7 +568,8 @@ impl Conversation {
     }
 }
 
-/// Decides what is done for a command: messages are gathered, everything else is executed.
+/// Decides what happens to a command. A command that publishes a message becomes a draft. The connection executes all
+/// other commands.
 fn then(command: Command<'_>) -> Then<'_> {
     let (kind, place, text, key) = match command {
         Command::Say { room, text, key } => (Kind::Said, Place::Joined(room), text, key),

@@ -131,8 +131,10 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     }
 
     /// Waits for the policy's answer, and writes the connection's output while it waits. Returns `None` if the policy
-    /// fails or does not answer within `Limits::policy_timeout`. If the session must end before the policy answers,
-    /// returns a refusal. The connection learns why the session must end when it next waits.
+    /// fails or does not answer within `Limits::policy_timeout`.
+    ///
+    /// Returns a refusal if the session must end before the policy answers. The refusal does not say why: the
+    /// connection finds the reason in its next wait.
     async fn wait_for(
         &mut self,
         mut decision: BoxFuture<'_, Option<Decision>>,

@@ -11,8 +11,8 @@ use std::sync::Arc;
 #[derive(Clone)]
 pub(crate) struct Dialects {
     detectors: Vec<Arc<dyn Detector>>,
-    /// Number of detectors that the program added. They come first in `detectors`, before those that refuse other
-    /// protocols.
+    /// How many detectors the program added. They come first in `detectors`. The detectors that refuse other protocols
+    /// follow.
     added: usize,
     plain: PlainEncoders,
     /// Creates the dialect of a peer that no detector recognises. `None` selects the plain dialect.

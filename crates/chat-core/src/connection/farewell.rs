@@ -1,7 +1,8 @@
-//! The end of a connection: sends the remaining messages and a goodbye, then closes the stream without losing either.
+//! The end of a connection: sends the remaining messages and a goodbye, then closes the stream in a way that loses none
+//! of them.
 //!
-//! Invariant: the session's rooms are told of its leave, and its nick is freed, before the connection waits for the
-//! peer. Every wait after that is bounded in time.
+//! Invariant: the session leaves its rooms and frees its nick before the connection waits for the peer. Every later
+//! wait is bounded in time.
 
 use crate::connection::connection::Connection;
 use crate::connection::replay::Replaying;
@@ -76,8 +77,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         let echo = self.echo();
         for member in 0..self.members.len() {
             if drains {
-                // The rooms of a draining hub accept no more messages. The wait for the journal to store all accepted
-                // messages ensures that every member is given the same messages.
+                // The rooms of a draining hub accept no more messages. This wait lasts until the journal has stored all
+                // accepted messages, so that every member receives the same messages.
                 self.members[member].room().settled().await;
             }
             let replay = self.members[member].stop();

@@ -45,8 +45,9 @@ impl Framing {
         Self::Lines(Input::new(limits, now))
     }
 
-    /// Applies the framing of a dialect, and gives the framing the input so far. Returns the bytes that the framing
-    /// sends in return. If the dialect has no framing of its own, returns the withheld answers to telnet's commands.
+    /// Applies the framing of a dialect, and passes the input so far to that framing. Returns the bytes that the
+    /// framing sends to the peer in return. If the dialect has no framing of its own, returns the answers to telnet
+    /// commands that were withheld until now.
     pub(super) fn set_dialect(
         &mut self,
         dialect: &dyn Dialect,
@@ -155,7 +156,8 @@ impl Framing {
         }
     }
 
-    /// Decides that the input is lines, whatever the dialect. Returns the withheld answers to telnet's commands.
+    /// Decides that the input consists of lines, whatever the dialect. Returns the answers to telnet commands, which
+    /// were withheld until this decision.
     pub(super) fn decide_lines(&mut self) -> Bytes {
         match self {
             Self::Lines(input) => input.decide_lines().freeze(),
@@ -178,7 +180,7 @@ impl Framing {
         }
     }
 
-    /// Returns whether the peer is known to send lines or frames, and not text that only silence ends.
+    /// Returns whether the peer is known to send lines or frames. `false` if silence may end the peer's texts.
     pub(super) fn sends_items(&self) -> bool {
         match self {
             Self::Lines(input) => input.sends_lines(),
@@ -186,8 +188,8 @@ impl Framing {
         }
     }
 
-    /// Returns when silence ends the unfinished message; `None` if silence does not end it. At that time, call
-    /// [`next_silent`](Self::next_silent).
+    /// Returns the time at which silence ends the unfinished message; `None` if silence does not end it. At that time,
+    /// the caller must call [`next_silent`](Self::next_silent).
     pub(super) fn silence_deadline(&self, limits: &Limits) -> Option<Instant> {
         match self {
             Self::Lines(input) => input.deadline(limits),
@@ -195,8 +197,8 @@ impl Framing {
         }
     }
 
-    /// Takes the message that silence has ended. Also returns the new delimiter of the peer's messages, if it has
-    /// changed.
+    /// Takes a message that silence has ended. If this changes the delimiter of the peer's messages, also returns the
+    /// new delimiter.
     pub(super) fn next_silent(&mut self) -> (Option<Inbound>, Option<Delimiter>) {
         let Self::Lines(input) = self else {
             return (None, None);
@@ -211,8 +213,8 @@ impl Framing {
         (inbound, delimiter)
     }
 
-    /// Returns when the unfinished line or frame times out; `None` if its time is not limited, or while reading is
-    /// paused.
+    /// Returns the time at which the unfinished line or frame times out; `None` if its time is not limited, or while
+    /// reading is paused.
     pub(super) fn item_deadline(&self, timeout: Option<Duration>) -> Option<Instant> {
         match self {
             Self::Lines(input) => input.timed_out_at(timeout?),
@@ -276,14 +278,14 @@ impl Frames {
         let Some(inbound) = self.framing.next() else {
             return self.limit_unfinished();
         };
-        // The bytes after this frame belong to the next one, which has limits of its own.
+        // The following bytes belong to the next frame. The limits on time and length begin anew for that frame.
         self.clock = LineClock::default();
         self.is_overfull = false;
         Some(self.limited(inbound))
     }
 
-    /// Limits the length and the time of a frame whose end has not arrived, whether the framing keeps or skips its
-    /// bytes.
+    /// Limits the length and the time of a frame whose end has not arrived. The limits apply whether the framing keeps
+    /// the bytes of the frame or skips them.
     fn limit_unfinished(&mut self) -> Option<Inbound> {
         if self.framing.pending() > self.item_bytes_max.saturating_add(SPARE_BYTES_MAX) {
             if self.is_overfull {

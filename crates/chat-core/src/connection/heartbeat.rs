@@ -1,7 +1,8 @@
 //! Checks whether a silent peer is still there.
 //!
-//! Invariant: silence counts only while the connection reads, because only then can the peer end the silence. While the
-//! connection does not read, because the peer sends too fast or does not read its output, other limits apply.
+//! Invariant: silence counts only while the connection reads, because a peer that is not read can't end the silence.
+//! The connection does not read while the peer sends too fast, or while it does not read its output. Other limits apply
+//! to such a peer.
 
 use crate::limits::Limits;
 use tokio::time::Instant;
@@ -26,12 +27,13 @@ impl Heartbeat {
         *self = Self::new(now);
     }
 
-    /// Excludes the silence until `now`, because the connection did not read from the peer.
+    /// Ignores the peer's silence up to `now`, because the connection did not read from the peer during this time.
     pub(super) const fn excuse(&mut self, now: Instant) {
         self.heard = now;
     }
 
-    /// Returns when the peer must be pinged, or, if it was pinged already, disconnected.
+    /// Returns the time at which to ping the peer. If the peer was already pinged, returns the time at which to
+    /// disconnect it.
     pub(super) fn deadline(self, limits: &Limits) -> Instant {
         let silence = if self.is_asked {
             limits.dead_after.max(limits.ping_after)

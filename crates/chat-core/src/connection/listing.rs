@@ -1,10 +1,10 @@
 //! Writes all members of a room to a peer, page by page.
 //!
-//! Invariant: a page is read only when the peer has taken the page before it. Live events are held back until all pages
-//! are written. An event that the peer receives before the list is therefore older than the list.
+//! Invariant: a page is read only after the peer has taken the previous page. Live events are held back until all pages
+//! are written. So an event that the peer receives before the list is older than the list.
 //!
-//! The list has each member that was in the room from the first page to the last. Joins and leaves during that time are
-//! announced after the list, unless the room has too many members for announcements.
+//! The list has each member that was in the room from the first page to the last. Joins and leaves that happen while
+//! the pages are written are announced after the list, unless the room has too many members for announcements.
 
 use crate::connection::connection::Connection;
 use crate::log::SessionId;

@@ -23,11 +23,11 @@ use tokio::time::Instant;
 /// A published message that is not answered yet.
 #[derive(Debug)]
 pub(super) struct Owed {
-    /// The batch of the message, which was published alone.
+    /// The batch that holds only this message.
     pub(super) batch: Arc<Batch>,
     /// The epoch of the room's log before the message was appended.
     pub(super) epoch: Epoch,
-    /// When the message was published.
+    /// The time at which the message was published.
     pub(super) since: Instant,
 }
 
@@ -39,9 +39,9 @@ impl Owed {
 }
 
 impl<R: AsyncRead + Send + Unpin> Connection<R> {
-    /// Handles a message of the peer that delivery has reached. If the message is not answered yet, writes the reply.
-    /// If the peer was told that the message failed although it was appended, shows the message like those of other
-    /// members.
+    /// Handles a message of the peer that delivery has reached. If the message has no reply yet, writes the reply.
+    /// Otherwise, the peer was told that the message failed, although it was appended. The peer is then shown the
+    /// message like a message of another member.
     pub(super) fn write_due(&mut self) {
         let Some(batch) = self.transport.outbound().take_due() else {
             return;
@@ -56,23 +56,25 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         }
     }
 
-    /// Returns whether a published message is not answered yet, and delivery will not reach it.
+    /// Returns whether delivery will not reach the published message that still needs a reply. Returns `false` if no
+    /// message needs a reply.
     pub(super) fn has_passed_owed(&self) -> bool {
         let Some(Owed { batch, epoch, .. }) = self.conversation.owed() else {
             return false;
         };
         let (epoch, seq) = (*epoch, batch.last());
         let is_awaited = |member: &WireMember| member.awaits(Position { epoch, seq });
-        // `awaits` is called before `is_due` is read: if delivery reaches the message in between, `is_due` is `true`.
+        // `awaits` is called before `is_due` is read. If delivery reaches the message between these two steps, `is_due`
+        // is `true`.
         !self.owed_member().is_some_and(is_awaited) && !self.transport.outbound().progress().is_due
     }
 
-    /// Writes the reply to the message that is not answered yet, although delivery has not reached it. The message
-    /// itself is not shown later.
+    /// Writes the reply to the unanswered message before delivery reaches the message. The message is not shown when
+    /// delivery reaches it later.
     pub(super) fn write_owed_out_of_place(&mut self) {
         if let Some(Owed { batch, epoch, .. }) = self.conversation.owed() {
-            // `note_answered` comes first. If delivery has reached the message before that call, `write_due` answers
-            // it.
+            // `note_answered` is called first. If delivery reached the message before that call, `write_due` answers
+            // the message.
             if let Some(member) = self.owed_member() {
                 member.note_answered(Arc::clone(batch), *epoch);
             }
@@ -81,7 +83,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         }
     }
 
-    /// Returns the session's member in the room of the message that is not answered yet.
+    /// Returns the session's member in one room: the room of the published message that the connection has yet to reply
+    /// to.
     fn owed_member(&self) -> Option<&WireMember> {
         let room = self.conversation.owed()?.batch.room();
         self.members
@@ -95,7 +98,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         }
     }
 
-    /// Answers the message that delivery has reached, if there is one, and then releases the output that is held back.
+    /// Handles the message that delivery has reached, if there is one; see [`write_due`](Self::write_due). Then
+    /// releases the output that is held back.
     pub(super) fn uncork(&mut self) {
         self.write_due();
         self.transport.uncork();

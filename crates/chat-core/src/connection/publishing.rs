@@ -14,7 +14,7 @@ use tokio::io::AsyncRead;
 use tokio::time::Instant;
 
 impl<R: AsyncRead + Send + Unpin> Connection<R> {
-    /// Adds a message to those that wait to be published together.
+    /// Adds a message to the waiting messages. The connection publishes the waiting messages as one batch.
     pub(super) async fn draft(&mut self, draft: Draft<'_>) -> Result<(), Refusal> {
         let Draft {
             kind,
@@ -155,7 +155,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             let index = waiting.map_or(0, |waiting| waiting.drafts.len());
             match keys.claim(owner, key, index) {
                 Claimed::Pending => {
-                    // The pending message with this key may be one of the connection's waiting messages.
+                    // The pending message may itself wait on this connection to be published. It is published first,
+                    // because otherwise the wait for its result would never end.
                     self.publish_waiting().await;
                     keys.settled(|| keys.is_pending(owner, key)).await;
                 }

@@ -16,8 +16,8 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use tokio::io::AsyncRead;
 
-/// Maximum number of messages of a replay that are read and written at a time. A page of the longest messages fills
-/// half of the output that may wait for a peer.
+/// Maximum number of messages of a replay that are read and written at a time. With the default limits, a page of the
+/// longest messages (128 KiB) fills half of the output queue.
 const REPLAY_PAGE: usize = 32;
 
 /// A replay in progress.
@@ -37,12 +37,13 @@ pub(super) struct Replaying {
 enum Own {
     /// All messages, as in history.
     All,
-    /// Only messages without a key. The peer learns whether a message with a key was published by sending it again.
+    /// Only messages without a key. If a message has a key, the peer sends the message again, and the reply says
+    /// whether the message was already published.
     Unkeyed,
-    /// No message of the peer, because the peer receives a reply to each.
+    /// No message of the peer but its topics; see [`Echo::Exclude`].
     None,
-    /// The message that is not answered yet is replaced with its reply. Messages that were already answered are not
-    /// shown.
+    /// The reply to the unanswered message is shown in place of the message. Messages that were already answered are
+    /// not shown.
     Reply,
 }
 
@@ -79,8 +80,8 @@ impl Replaying {
 }
 
 impl<R: AsyncRead + Send + Unpin> Connection<R> {
-    /// Continues a replay or a list, or begins a replay for a lagging member. Must be called when the stream has
-    /// accepted all output that is not held back.
+    /// Continues a replay or a list of members, or begins a replay for a lagging member. Must be called only after the
+    /// stream has accepted all output, except the output of rooms that is held back.
     pub(super) async fn catch_up(&mut self) {
         self.write_due();
         if self.listing.is_some() {
@@ -122,8 +123,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         self.uncork();
     }
 
-    /// Begins the planned replays, unless the stream must first accept other output. If nothing is to be replayed,
-    /// releases the events that are held back.
+    /// Begins the planned replays if the stream has accepted all earlier output. If no replay is planned, releases the
+    /// events that were held back.
     pub(super) async fn catch_up_soon(&mut self) {
         if self.replays.is_empty() {
             self.uncork();
@@ -196,7 +197,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         if let Some(shown_at) = replaying.shown_at
             && replaying.replay.is_done()
         {
-            // Live events follow the replay, so the separator is for today.
+            // The last line of the replay may be of an earlier day. Live events are of today, so the separator names
+            // today.
             self.conversation.write_day(shown_at, now, now, out);
         }
     }
@@ -230,8 +232,9 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         is_whole
     }
 
-    /// As [`plan_replay`](Self::plan_replay), for a peer that is sent a limited number of bytes about the room: replays
-    /// as many of the latest messages as fit into `bytes_max` bytes.
+    /// Plans a short replay for the room that was joined last, for a peer that is sent a limited number of bytes about
+    /// the room. The replay has the latest messages: at most `request.limit`, and only as many as fit into `bytes_max`
+    /// bytes. Compare [`plan_replay`](Self::plan_replay).
     pub(super) async fn plan_short_replay(
         &mut self,
         request: &JoinRequest<'_>,
@@ -301,7 +304,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     }
 }
 
-/// Returns the parts of a range that remain without the numbers that `is_hidden` selects.
+/// Splits a range at the numbers that `is_hidden` selects. Returns the parts, without these numbers.
 fn without(range: Range<usize>, is_hidden: impl Fn(&usize) -> bool) -> Vec<Range<usize>> {
     let (mut parts, mut start) = (Vec::new(), range.start);
     for hidden in range.clone().filter(is_hidden).chain([range.end]) {

@@ -34,7 +34,7 @@ pub(super) struct Transport<R> {
     outbound: Arc<Outbound>,
     /// Number of bytes that the stream had accepted at the last call of `poll_flush`.
     written: u64,
-    /// Since when the stream has accepted nothing although output waits; `None` if no output waits.
+    /// The time since which output waits and the stream has accepted nothing; `None` if no output waits.
     waiting_since: Option<Instant>,
     /// Whether the peer has ended its half of the stream.
     has_ended: bool,
@@ -50,12 +50,12 @@ pub(super) enum Read {
     Broken,
 }
 
-/// Maximum size of one read.
+/// The maximum number of bytes of one read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ReadSize {
-    /// As much as fits into the buffer, `READ_BYTES_MAX`.
+    /// The size of the buffer: `READ_BYTES_MAX`.
     Full,
-    /// At most `READ_BYTES_LIMITED`, because the connection's rate is limited.
+    /// `READ_BYTES_LIMITED`, because the connection's rate is limited.
     Limited,
 }
 
@@ -70,8 +70,8 @@ impl<R: AsyncRead + Unpin> Transport<R> {
         }
     }
 
-    /// Reads into the buffer of the thread, and gives the bytes to `take`. Must not be called once the peer has ended
-    /// its half of the stream.
+    /// Reads into a buffer that all connections of the thread share, and gives the bytes to `take`. Must not be called
+    /// after the peer has ended its half of the stream.
     pub(super) fn poll_read(
         &mut self,
         cx: &mut Context<'_>,
@@ -115,7 +115,8 @@ impl<R: AsyncRead + Unpin> Transport<R> {
         self.has_ended
     }
 
-    /// Returns when the stream will have accepted nothing for `Limits::stall_timeout`; `None` if no output waits.
+    /// Returns the time at which the stream will have accepted nothing for `Limits::stall_timeout`. Returns `None` if
+    /// no output waits.
     pub(super) fn stalls_at(&self, limits: &Limits) -> Option<Instant> {
         self.waiting_since.map(|since| since + limits.stall_timeout)
     }
@@ -140,13 +141,13 @@ impl<R: AsyncRead + Unpin> Transport<R> {
         self.outbound.uncork();
     }
 
-    /// Returns whether the stream has accepted all output before the events that are held back.
+    /// Returns whether the stream has accepted all output that precedes the held-back events.
     pub(super) fn is_flushed(&self) -> bool {
         self.outbound.progress().waiting_ahead == 0
     }
 
-    /// Waits until the stream has accepted all output before the events that are held back. A stream that accepts
-    /// nothing for `patience` is treated as failed.
+    /// Waits until the stream has accepted all output that precedes the held-back events. Treats a stream that accepts
+    /// nothing for `patience` as failed.
     pub(super) async fn flushed(&mut self, patience: Duration) {
         loop {
             let before = self.outbound.progress();

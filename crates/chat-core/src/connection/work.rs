@@ -15,8 +15,8 @@ use crate::time_slice::TimeSlice;
 use tokio::io::AsyncRead;
 use tokio::time::Instant;
 
-/// Number of steps after which the connection checks whether its time slice is over. A step that only drafts a message
-/// takes about 1 us.
+/// The number of steps after which the connection checks whether its time slice is over. A step that only adds a
+/// message to the waiting messages takes about 1 us.
 const STEPS_PER_LOOK: u32 = 64;
 
 impl<R: AsyncRead + Send + Unpin> Connection<R> {
@@ -43,8 +43,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         answer
     }
 
-    /// Does `next`, and then what the conversation asks for, until the conversation waits. Returns why the connection
-    /// must end, if it must.
+    /// Executes `next`, and then each step that the conversation asks for, until the connection must wait. Returns the
+    /// reason if the connection must end.
     pub(super) async fn work(&mut self, mut next: Next) -> Option<CloseReason> {
         let mut slice = TimeSlice::begin();
         for done in 1.. {
@@ -114,7 +114,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         self.work_through(commands, slice).await
     }
 
-    /// Continues with the rest of a line that was deferred.
+    /// Continues a line that was deferred: executes the command that is already charged, if there is one, and then the
+    /// rest of the line.
     async fn resume(&mut self, deferred: Deferred, slice: &mut TimeSlice) -> Option<CloseReason> {
         let Deferred { charged, rest } = deferred;
         let Some(command) = charged else {
@@ -132,7 +133,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         None
     }
 
-    /// Does what a line asks for, step by step, until the line ends or the peer must wait.
+    /// Executes the steps of a line until the line ends or the peer must wait. Returns a reason if the connection must
+    /// close.
     async fn work_through(
         &mut self,
         mut commands: Commands<'_>,
@@ -142,7 +144,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             if let Some(waiting) = first {
                 self.publish(*waiting).await;
             }
-            // Each command after the first is charged. The dialect's own answers are not commands.
+            // The rate limit charges each command of a line after the first. The dialect's own answers are not
+            // commands.
             let is_command = !matches!(then, Then::Send(_));
             match then {
                 Then::Send(out) => {

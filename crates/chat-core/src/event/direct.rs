@@ -10,7 +10,7 @@ use std::sync::Arc;
 pub struct Direct {
     /// The sender's nick.
     pub from: Nick,
-    /// When the hub accepted the message.
+    /// The time at which the hub accepted the message.
     pub at: Timestamp,
     /// The text of the message, without control characters.
     pub text: Arc<str>,

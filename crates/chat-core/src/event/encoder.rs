@@ -16,8 +16,8 @@ pub enum Broadcast<'a> {
     /// A change of the room's members: a session joined, left, was removed or took another nick. Also reports that the
     /// room begins or ceases to announce such changes.
     Presence(&'a Presence),
-    /// The number of members of the room. Sent about once a second while members come and go, in a room that has too
-    /// many members to announce each change.
+    /// The number of members of the room. A room that has too many members to announce each change sends this item
+    /// about once a second while members come and go.
     Count(&'a RoomName, usize),
     /// Messages of the room that the member does not receive, and why.
     Missed(&'a RoomName, Missed),

@@ -4,7 +4,7 @@ use crate::log::{Position, TopicSet};
 use crate::name::{Nick, RoomName};
 use std::sync::Arc;
 
-/// The members, the topic and the log's end of a room, at the time when this value was created.
+/// A room's members, its topic, and the end of its log. The value describes the room at the time of its creation.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct RoomInfo {

@@ -84,7 +84,7 @@ pub trait Authenticator: Send + Sync + 'static {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Credentials<'a> {
-    /// No secret: only what the program knows of the peer, which [`Peer::get`] returns.
+    /// No secret. The authenticator uses only what the program knows of the peer; [`Peer::get`] returns it.
     Peer,
     /// A password.
     Password {
@@ -161,7 +161,7 @@ impl std::error::Error for AuthError {}
 pub(crate) enum NotProved {
     /// The authenticator refused the credentials, for this reason.
     Wrong(AuthError),
-    /// It is unknown whether the credentials are right, for this reason.
+    /// The authenticator could not check the credentials, for this reason.
     Unknown(&'static str),
 }
 

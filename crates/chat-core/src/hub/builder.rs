@@ -198,7 +198,7 @@ impl HubBuilder {
     }
 }
 
-/// Creates what the hub gives to each of its rooms.
+/// Creates the context that all rooms of the hub share.
 fn context(limits: Limits, delivery_tasks: usize) -> RoomContext {
     RoomContext {
         feed: Arc::new(Feed::new(limits.ring())),

@@ -53,16 +53,16 @@ pub struct Follower {
     /// The last position that the follower has reached in each log that other hubs append to, by the room's key. The
     /// position is kept when the hub forgets the room.
     logs: HashMap<Arc<str>, Position>,
-    /// Whether some positions were removed from `logs`, because there were too many.
+    /// Whether the follower has removed positions from `logs`, because `logs` had too many.
     has_dropped_logs: bool,
     /// The rooms in which the follower is lagging and has to catch up. A closed room precedes an open room of the same
     /// name.
     behind: VecDeque<Behind>,
     catching_up: Option<CatchingUp>,
-    /// The number of the next closed room. The follower has received the ends of all rooms that were closed before, or
-    /// will receive them from `behind`.
+    /// The number that the next closed room will have. For each room with a lower number, the follower has received the
+    /// end of the room, or will receive it from `behind`.
     next_closed: u64,
-    /// The received messages that were not returned yet.
+    /// The messages that the follower has read from a room, and that `next` has not returned yet.
     current: Option<BatchSlice>,
 }
 
@@ -130,8 +130,8 @@ impl Follower {
     async fn receive(&mut self) -> Option<Result<Told, Lagged>> {
         loop {
             if self.hub.is_draining() {
-                // The rooms are checked before the ring is read: messages that the journal is still storing are
-                // delivered later.
+                // The rooms are checked before the ring is read. In the other order, the follower would miss a message
+                // that a room delivers between the two steps.
                 let unsettled = self.rooms().into_iter().find(|room| !room.is_settled());
                 return match self.rx.try_recv() {
                     Ok(told) => Some(Ok(told)),
@@ -158,9 +158,9 @@ impl Follower {
 
     /// Makes the follower catch up in all rooms, first in those that were closed while it lagged.
     fn fall_behind(&mut self) {
-        // The open rooms are listed first. If such a room is closed and opened again before the closed rooms are
-        // listed, the follower receives the events of the new room from the ring, which are later than the end of the
-        // old room.
+        // The open rooms are listed before the closed rooms. If a listed room is closed and opened again before the
+        // closed rooms are listed, the list contains the old room. The follower receives the events of the new room
+        // from the ring, after the end of the old room.
         let open = self.rooms();
         let (closed, next_closed) = self.hub.feed().closed_from(self.next_closed);
         self.next_closed = next_closed;
@@ -201,8 +201,8 @@ impl Follower {
             && batch.last() <= place.seq
             && item.end.epoch == place.epoch
         {
-            // The follower has already received these messages: the room was opened again, and its log was read once
-            // more.
+            // The room was opened again and read its log once more, so the follower has already received these
+            // messages.
             return None;
         }
         let event = match &item.body {
@@ -222,8 +222,8 @@ impl Follower {
     }
 
     /// Moves the follower's cursor to the room's newest event. `next` then reads the messages that the follower missed
-    /// from the log. `closed` is why the room is closed, which is reported after the messages; `None` if the room is
-    /// open.
+    /// from the log. If the room is closed, `closed` is the reason, which `next` reports after the messages. `None`
+    /// means that the room is open.
     fn catch_up_in(&mut self, room: Arc<Room>, missed_whispers: bool, closed: Option<Arc<str>>) {
         let was = self.place(&room);
         let is_unknown = self.is_unknown(&room);
@@ -290,8 +290,9 @@ impl Follower {
         }
     }
 
-    /// Returns the follower's cursor in a room. A room without a known cursor was opened after the follower began. The
-    /// hub may have had an earlier instance of that room, whose log position the follower remembers.
+    /// Returns the follower's cursor in a room. If no cursor is stored, the room was opened after the follower began,
+    /// and its first cursor is used. If the follower remembers a position in the room's log, such as from an earlier
+    /// instance of the room, the cursor continues from that position.
     fn place(&self, room: &Arc<Room>) -> Cursor {
         let known = self.places.get(&address(room)).map(|(_, cursor)| *cursor);
         let place = known.unwrap_or(room.begin);
@@ -312,7 +313,8 @@ impl Follower {
         }
     }
 
-    /// Returns whether a room was opened again, so that its log may hold messages that this follower has not received.
+    /// Returns whether a room was opened again. If so, the room's log may hold messages that this follower has not
+    /// received.
     fn is_back(&self, room: &Arc<Room>, place: Cursor) -> bool {
         let is_known = place.next > 0 || self.places.contains_key(&address(room));
         !is_known && (place.position() != room.begin.position() || self.is_unknown(room))
@@ -373,7 +375,7 @@ struct CatchingUp {
     missed: Option<Missed>,
     /// The messages that the follower missed; `None` if the room is no longer in memory.
     backlog: Option<(Arc<Room>, Backlog)>,
-    /// Why the room is closed, which is reported after the backlog; `None` if the room is open.
+    /// Why the room is closed; `None` if the room is open. The follower reports the close after the backlog.
     closed: Option<Arc<str>>,
 }
 

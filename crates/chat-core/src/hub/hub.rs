@@ -1,6 +1,6 @@
 //! This process's rooms and sessions.
 //!
-//! Invariant: the hub opens no socket, reads no environment and starts no task before a member needs one.
+//! Invariant: the hub opens no socket and reads no environment variable. It starts no task until a member needs one.
 
 use crate::admission::{ConnectionLimiter, SpareConnections};
 use crate::event::CloseReason;
@@ -73,7 +73,8 @@ pub(super) struct Inner {
     pub(super) renamings: Turns,
     /// Holds a lock for each nick that a guest is claiming, so that requests of guests under one nick take turns.
     pub(super) guest_nicks: Turns,
-    /// Held while the keys of recent messages are read from a log, so that one log is read at a time.
+    /// The hub holds this lock while it reads the keys of recent messages from a log, so that it reads only one log at
+    /// a time.
     pub(super) recalls: tokio::sync::Mutex<()>,
     pub(super) context: RoomContext,
     pub(super) counters: Arc<Counters>,
@@ -92,7 +93,7 @@ impl Hub {
         Self::builder().limits(limits).build()
     }
 
-    /// Returns a builder, with which the parts of a hub can be set: its journal and its policies, for example.
+    /// Returns a builder that sets the parts of a hub, such as its journal and its policies.
     #[must_use]
     pub fn builder() -> HubBuilder {
         HubBuilder::default()
@@ -118,14 +119,14 @@ impl Hub {
     /// asked to end.
     ///
     /// Returns at once. Connections say goodbye to their peers and end. For a session in process,
-    /// [`Session::next_direct`](crate::Session::next_direct) and [`SessionEvents::next`](crate::SessionEvents::next)
-    /// return `None` once all earlier messages have been returned; so does [`Member::next`](crate::Member::next) for
-    /// its members. The program must then drop the session.
+    /// [`Session::next_direct`](crate::Session::next_direct), [`SessionEvents::next`](crate::SessionEvents::next) and
+    /// [`Member::next`](crate::Member::next) return `None` once they have returned all earlier messages. The program
+    /// must then drop the session.
     pub fn drain(&self) {
         self.0.draining.cancel();
         let rooms = self.all_rooms();
-        // All rooms stop accepting messages first, so that all members see the same last message. The nudge is last: it
-        // wakes members in process, which then notice the end.
+        // All rooms stop accepting messages first, so that all members see the same last message. The members in
+        // process are woken last. They then notice that their sessions end.
         rooms.iter().for_each(|room| room.seal());
         self.0.participants.all().iter().for_each(|session| {
             session.ask_to_close(CloseReason::Draining);
@@ -211,7 +212,7 @@ impl Hub {
         self.0.renamings.turn(&session).await
     }
 
-    /// Waits for the turn of a guest to claim this nick. The turn ends when the guard is dropped. Cancel safe.
+    /// Waits for a guest's turn to claim this nick. The turn ends when the guard is dropped. Cancel safe.
     pub(crate) async fn guest_turn(&self, nick: &str) -> MutexGuard<'_, ()> {
         self.0.guest_nicks.turn(&self.fold(nick)).await
     }
@@ -334,14 +335,14 @@ impl Hub {
         self.0.authenticator.is_some()
     }
 
-    /// Returns whether a connection must keep this `Peer`: for a policy or an authenticator, or because the program has
-    /// proved the peer's account.
+    /// Returns whether a connection must keep this `Peer`. It must if the hub has a policy or an authenticator, or if
+    /// the program has proved the peer's account.
     pub(crate) fn is_interested_in(&self, peer: &Peer) -> bool {
         self.0.policy.is_some() || self.0.authenticator.is_some() || peer.get::<Account>().is_some()
     }
 
-    /// Counts that the policy or the authenticator panicked or did not answer in time, and logs it once a second at
-    /// most.
+    /// Counts a failure of the policy or of the authenticator: a panic, or no answer in time. Logs such failures once a
+    /// second at most.
     pub(crate) fn note_policy_failure(&self) {
         self.counters().policy_failures.add(1);
         if self.0.policy_log.opens() {

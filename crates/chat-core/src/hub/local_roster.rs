@@ -11,14 +11,14 @@ use crate::sync::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// Keeps the owners of nicks in memory. It is the default roster of a hub, for hubs that share no sessions.
+/// Keeps the owners of nicks in memory. It is the default roster, for a hub that shares no sessions with other hubs.
 #[derive(Debug, Default)]
 pub struct LocalRoster(Mutex<Claims>);
 
 #[derive(Debug, Default)]
 struct Claims {
     by_key: HashMap<Arc<str>, Entry>,
-    /// Maps the shape of each taken nick to the key of that nick.
+    /// Maps the shape of each taken nick to the key of that nick. Nicks with the same shape look alike.
     by_shape: HashMap<Arc<str>, Arc<str>>,
 }
 
@@ -184,8 +184,8 @@ impl Entry {
         claim.account.is_some() && self.owner.account == claim.account
     }
 
-    /// Returns whether the claimant takes the nick over: all owners are earlier sessions of the same client. Thus a
-    /// connection whose claim was delayed does not end a later connection.
+    /// Returns whether the claimant takes the nick over. It does so only if all owners are earlier sessions of the same
+    /// client. So a connection whose claim was delayed does not end a later connection.
     fn yields_to(&self, claim: &NickClaim) -> bool {
         let is_earlier = |owner: &NickOwner| {
             owner.token.as_deref() == claim.token.as_ref() && owner.who < claim.who

@@ -1,7 +1,7 @@
-//! Opening rooms when they are first used.
+//! Opens rooms when they are first used.
 //!
 //! Invariant: only one task at a time opens a room's log, and the room uses this log until the hub forgets the room. So
-//! a room begins at the end of its log.
+//! no other task of the hub appends to the log between the opening of the log and the creation of the room.
 
 use crate::hub::hub::Hub;
 use crate::log::{BatchSlice, DynLog, JournalError, Said, Seq, Timestamp};
@@ -75,7 +75,8 @@ impl Hub {
         rooms.take(key).map(Some)
     }
 
-    /// Opens a room's log. The caller must hold the room's turn of `openings`, so that a room never has two open logs.
+    /// Opens a room's log. The caller must hold the room's turn, a lock that `openings` keeps for each room. So a room
+    /// never has two open logs.
     async fn open_log(&self, name: &RoomName, key: &str) -> Result<Arc<dyn DynLog>, JoinError> {
         let log = self.0.journal.open(name, key).await;
         log.map_err(JoinError::Journal)

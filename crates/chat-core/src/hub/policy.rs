@@ -1,7 +1,7 @@
 //! Deciding what peers may do, before the hub acts.
 //!
-//! Invariant: a policy can only refuse or change a request, and can delay only the peer that the request comes from. A
-//! policy that panics or does not answer in time refuses.
+//! Invariant: a policy can only refuse or change a request, and can delay only the peer that sent the request. If the
+//! policy panics or does not answer in time, the request is refused.
 
 use crate::log::{Account, Kind, SessionId};
 use crate::name::Nick;
@@ -13,7 +13,8 @@ use std::future::{Future, ready};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-/// Decides what peers over a connection, and [guests](crate::Guest), may do; install it with [`HubBuilder::policy`](crate::HubBuilder::policy).
+/// Decides what peers over a connection, and [guests](crate::Guest), may do. Install a policy with
+/// [`HubBuilder::policy`](crate::HubBuilder::policy).
 ///
 /// Several policies may be installed. The hub asks them in the order in which they were installed. If a policy refuses,
 /// the request is refused and no further policy is asked. If a policy changes the request, the next policy is asked
@@ -56,9 +57,9 @@ use std::sync::Arc;
 pub trait Policy: Send + Sync + 'static {
     /// Decides whether the peer may connect. [`Decision::Change`] gives the peer another nick.
     ///
-    /// `nick` is the nick that the peer asks for, if the peer's dialect sends a nick in the first line. The server may
-    /// greet a peer as a person and then recognise that it is a program: the policy is then asked a second time. A peer
-    /// that is refused receives the reason and is disconnected.
+    /// `nick` is the nick that the peer asks for, if the peer's dialect sends a nick in the first line. If the server
+    /// greets a peer as a person and then recognises a program, the policy is asked a second time. A peer that is
+    /// refused receives the reason and is disconnected.
     fn connect(&self, who: &Visitor, nick: Option<&str>) -> impl Future<Output = Decision> + Send {
         let _ = (who, nick);
         ready(Decision::Allow)
@@ -133,7 +134,9 @@ pub trait Policy: Send + Sync + 'static {
         true
     }
 
-    /// Decides whether the peer may read the history of this room: when it asks for history, and when it joins.
+    /// Decides whether the peer may read the history of this room. The hub asks when the peer requests history, and
+    /// when the peer joins the room.
+    ///
     /// [`Decision::Change`] has no effect. A peer that may join but not read the history receives no earlier messages
     /// when it joins. If its join request names a position, the messages after that position are reported as a gap.
     fn history(&self, who: &Visitor, room: &str) -> impl Future<Output = Decision> + Send {
@@ -162,8 +165,8 @@ pub trait Policy: Send + Sync + 'static {
 
 /// The peer that a request comes from.
 ///
-/// The methods of a policy receive the folded names of rooms ([`NameRules`](crate::name::NameRules)). Compare these
-/// with names in lower case, so that no spelling of a name bypasses a rule.
+/// The methods of a policy receive the names of rooms in folded form ([`NameRules`](crate::name::NameRules)). A rule
+/// should compare a folded name with a name in lower case, so that no spelling bypasses the rule.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Visitor {
@@ -186,8 +189,8 @@ pub struct Visitor {
 pub enum Decision {
     /// Allows the request unchanged.
     Allow,
-    /// Allows a changed request. The string replaces the nick, the room or the text that the peer asked for. Each
-    /// method of [`Policy`] says what it replaces.
+    /// Allows a changed request. The string replaces the nick, the room or the text that the peer asked for. The
+    /// documentation of each method of [`Policy`] says which of them the string replaces.
     Change(String),
     /// Refuses the request. The peer receives the text, which should say what was wrong and what the peer can do.
     /// Control characters are removed from the text.
@@ -263,17 +266,17 @@ impl<'a> Question<'a> {
 
 /// A [`Policy`] behind dynamic dispatch.
 pub(crate) trait DynPolicy: Send + Sync {
-    /// Returns `None` if the policy panicked.
+    /// Asks the policy a question. Returns `None` if the policy panicked.
     fn decide<'a>(
         self: Arc<Self>,
         who: Visitor,
         question: Question<'a>,
     ) -> BoxFuture<'a, Option<Decision>>;
 
-    /// Returns `None` if the policy panicked.
+    /// Returns whether the visitor may see the room; `None` if the policy panicked.
     fn may_see(&self, who: &Visitor, room: &str) -> Option<bool>;
 
-    /// Returns `None` if the policy panicked.
+    /// Returns whether the visitor may see the names of the room's members; `None` if the policy panicked.
     fn may_see_members(&self, who: &Visitor, room: &str) -> Option<bool>;
 }
 

@@ -44,14 +44,14 @@ impl Hub {
     /// Lists at most `limit` rooms that have members, in the order of their folded names.
     ///
     /// The list begins after the name `after`, which need not be the name of a room. If `after` is empty, the list
-    /// begins with the first room. The cost depends on how many rooms are listed, not on how many rooms the hub has, so
-    /// use this method to answer peers. [`rooms`](Self::rooms) lists all rooms at once.
+    /// begins with the first room. The cost of a call grows with the number of listed rooms, not with the number of the
+    /// hub's rooms, so use this method to answer peers. [`rooms`](Self::rooms) lists all rooms at once.
     #[must_use]
     pub fn rooms_after(&self, after: &str, limit: usize) -> Vec<RoomSummary> {
         self.rooms_seen(after, limit, |_| true)
     }
 
-    /// As [`rooms_after`](Self::rooms_after), without the rooms for whose key `sees` returns `false`.
+    /// As [`rooms_after`](Self::rooms_after), but lists a room only if `sees` returns `true` for the room's key.
     pub(crate) fn rooms_seen(
         &self,
         after: &str,
@@ -154,9 +154,10 @@ impl Hub {
         }
     }
 
-    /// Reads at most `limit` messages of a room's log, oldest first: those nearest to the position that `span` names.
-    /// If the log no longer holds some of them, [`Page::gap`] says so. The room is opened if it is not open, also if it
-    /// never existed. No other limit applies, so the caller must check a name and a limit that a peer chooses.
+    /// Reads at most `limit` messages of a room's log: the messages nearest to the position that `span` names, oldest
+    /// first. If the log no longer holds some of these messages, [`Page::gap`] says so. The room is opened if it is not
+    /// open, even if it never existed. No limit other than `limit` applies. If a peer chooses the room's name and
+    /// `limit`, the caller must check both.
     ///
     /// # Errors
     ///
@@ -176,9 +177,9 @@ impl Hub {
         page.map_err(HistoryError::Journal)
     }
 
-    /// Finds messages of a room's log before the position `before` that hold all the words of `text`. Returns at most
-    /// `limit` messages: the latest ones, oldest first; see [`Log::search`](crate::log::Log::search). The room is
-    /// opened if it is not open.
+    /// Finds the messages of a room's log that hold all the words of `text` and are before the position `before`.
+    /// Returns the latest of these messages, at most `limit`, oldest first; see
+    /// [`Log::search`](crate::log::Log::search). Opens the room if it is not open.
     ///
     /// # Errors
     ///

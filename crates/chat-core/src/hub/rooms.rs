@@ -1,7 +1,8 @@
-//! The rooms of a hub, and which of them it forgets.
+//! The rooms of a hub, and the choice of the rooms without members that the hub forgets.
 //!
 //! Invariant: a room that has members is never forgotten. Every room without members is listed as empty, or is in use
-//! by a caller that lists it afterwards. The lobby is not listed, so its log stays.
+//! by a caller that lists it afterwards. The lobby is an exception: unless [`Limits::empty_rooms`] is 0, it is never
+//! listed, so the hub keeps the lobby's log.
 
 use crate::hub::hub::Hub;
 use crate::limits::Limits;
@@ -27,12 +28,12 @@ pub(super) struct Rooms {
 struct EmptyRooms {
     /// The number of the newest entry. Entries are numbered in the order in which the rooms became empty.
     ticks: u64,
-    /// The opener of each listed room and the number of the room's entry, by the room's key.
+    /// For each empty room, by the room's key: the opener of the room, and the number of the room's entry.
     listed: HashMap<Arc<str>, (Opener, u64)>,
-    /// The keys of the rooms of each opener, by the numbers of their entries.
+    /// For each opener: the keys of its empty rooms, by the numbers of the rooms' entries.
     by_opener: BTreeMap<Opener, BTreeMap<u64, Arc<str>>>,
-    /// The openers (addresses), sorted by the number of their empty rooms. Among openers with the same number, the last
-    /// one has the room that has been empty longest.
+    /// The openers, sorted by the number of their empty rooms. Openers with equally many empty rooms are sorted by
+    /// their oldest empty room: the opener whose room has been empty longest is the last.
     by_count: BTreeSet<(usize, Reverse<u64>, Opener)>,
 }
 
@@ -121,7 +122,8 @@ impl Rooms {
         true
     }
 
-    /// Lists a room as empty, or forgets the room if its log is empty as well.
+    /// Adds a room without members to the list of empty rooms. If the room's log is empty as well, forgets the room
+    /// instead. The lobby is not listed, unless [`Limits::empty_rooms`] is 0.
     fn retire(&mut self, room: &Arc<Room>, limits: &Limits) {
         // The room is checked again, because a session may have joined before the lock was taken.
         if !self.has(room) || !room.is_empty() {
@@ -163,7 +165,8 @@ impl Rooms {
         known.is_some_and(|known| Arc::ptr_eq(known, room))
     }
 
-    /// Returns the address whose limit counts the room; `None` if the room counts for no address, as the lobby.
+    /// Returns the address whose limit counts the room. `None` if the room counts for no address. The lobby never
+    /// counts.
     fn opener(&self, room: &Room) -> Opener {
         room.opener.filter(|_| room.key != self.lobby)
     }
@@ -174,7 +177,7 @@ impl EmptyRooms {
         self.listed.len()
     }
 
-    /// Lists a room as the one that has become empty last.
+    /// Adds a room that has just become empty. If the room is already in the list, moves it to the end.
     fn list(&mut self, key: &Arc<str>, opener: Opener) {
         self.unlist(key);
         self.ticks += 1;
@@ -213,8 +216,9 @@ impl EmptyRooms {
         }
     }
 
-    /// Returns the room to forget first: of the address with the most empty rooms, the room that has been empty
-    /// longest. So a peer that opens and leaves many rooms loses its own rooms first.
+    /// Returns the room to forget first. This room was opened from the address with the most empty rooms, and has been
+    /// empty longest among the rooms of that address. So a peer that opens and leaves many rooms loses its own rooms
+    /// first.
     fn first_to_go(&self) -> Option<Arc<str>> {
         let (_, _, opener) = self.by_count.last()?;
         self.oldest_of(*opener)

@@ -1,7 +1,9 @@
-//! The trait with which hubs on several nodes share the owners of nicks and the rooms of sessions.
+//! The trait through which hubs on several nodes share two facts: which session owns each nick, and which rooms each
+//! session is in.
 //!
-//! Invariant: one nick, one owner. A nick is claimed under both its folded key and its shape, or under neither. So no
-//! two owners have nicks that compare equal or look alike.
+//! Invariant: one nick, one owner. Nicks that compare equal have the same folded key, and nicks that look alike have
+//! the same shape. A nick is claimed under both its key and its shape, or under neither. So no two owners have nicks
+//! that compare equal or look alike.
 
 use crate::event::{CloseReason, Direct};
 use crate::log::{Account, SessionId, TokenDigest};
@@ -116,7 +118,7 @@ pub struct Claimed {
     pub replaced: Vec<SessionId>,
 }
 
-/// The nick and the rooms of a session.
+/// The nick, the account and the rooms of a session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SessionPresence {
     /// The session's nick.
@@ -144,7 +146,7 @@ pub enum RosterCommand {
     },
 }
 
-/// An event on another node.
+/// News about another node, or a command from another node.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum RosterEvent {
@@ -210,7 +212,7 @@ impl NickKeys {
 }
 
 impl NickClaim {
-    /// Creates a claim without an account and a token, with [`IfTaken::Refuse`]. To change these values, set the
+    /// Creates a claim that has no account and no token, with [`IfTaken::Refuse`]. To change these values, set the
     /// fields.
     #[must_use]
     pub const fn new(who: SessionId, nick: Nick, keys: NickKeys) -> Self {

@@ -18,7 +18,8 @@ use std::sync::Arc;
 pub(super) struct Sessions {
     pub(super) here: Mutex<HashMap<SessionId, Arc<Participant>>>,
     pub(super) elsewhere: Mutex<Elsewhere>,
-    /// The roster's events about other nodes; `None` once a task reads the events, or if the sessions are not shared.
+    /// The roster's events about other nodes. `None` after a task has taken the events, or if the sessions are not
+    /// shared.
     pub(super) events: Mutex<Option<BoxStream<'static, RosterEvent>>>,
     /// Whether other nodes are notified of the nicks and rooms of this hub's sessions.
     pub(super) is_shared: bool,
@@ -28,7 +29,8 @@ pub(super) struct Sessions {
 #[derive(Default)]
 pub(super) struct Elsewhere {
     pub(super) sessions: HashMap<SessionId, SessionPresence>,
-    /// The rooms that have members on other nodes, by key: the name of each room, and these members.
+    /// The rooms that have members on other nodes, by the rooms' keys. Each value has the room's name and these
+    /// members.
     pub(super) by_room: BTreeMap<Arc<str>, (RoomName, BTreeMap<SessionId, Nick>)>,
 }
 
@@ -95,8 +97,9 @@ impl Sessions {
         members.map(listed).collect()
     }
 
-    /// Returns at most `limit` rooms that have members on other nodes, in the order of their keys, beginning after the
-    /// key `after`. `None` begins with the first room. The rooms' topics are unknown to this hub and left empty.
+    /// Returns at most `limit` rooms that have members on other nodes, sorted by key. The list begins after the key
+    /// `after`, or with the first room if `after` is `None`. This hub does not know the topics of these rooms, so it
+    /// leaves them empty.
     pub(super) fn rooms_elsewhere(
         &self,
         after: Option<&str>,

@@ -1,4 +1,5 @@
-//! How sessions get their nicks, and what hubs that share a roster do for each other.
+//! How sessions get their nicks. How hubs that share a roster inform each other about sessions, and execute commands
+//! for each other.
 //!
 //! Invariant: the roster's events about sessions on other nodes are applied one after the other.
 
@@ -16,8 +17,8 @@ use futures::stream::BoxStream;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 
-/// A claim of a nick that the roster may not have answered. Dropping the value without an answer releases the nick,
-/// because the claim may have succeeded.
+/// A claim of a nick, from the time at which it is sent to the roster. If the value is dropped before the roster has
+/// answered, the nick is released, because the claim may have succeeded.
 struct Claiming<'a> {
     hub: &'a Hub,
     who: SessionId,
@@ -34,7 +35,8 @@ impl Drop for Claiming<'_> {
 }
 
 impl Hub {
-    /// Claims a nick for a session. The session also keeps the nick `had`, if it had one.
+    /// Claims a nick for a session. If the session already has a nick, whose keys are `had`, it keeps that nick as
+    /// well.
     ///
     /// Dropping the future releases the claimed nick.
     pub(crate) async fn claim_nick(
@@ -55,7 +57,7 @@ impl Hub {
         let mut claiming = Claiming {
             hub: self,
             who: session.id(),
-            // A nick that the session already has is not released.
+            // If the session already has this nick, dropping the future does not release the nick.
             is_pending: had.is_none_or(|had| had.key != keys.key),
             keys,
         };
@@ -66,8 +68,8 @@ impl Hub {
         claimed
     }
 
-    /// Adds a session that has its nick to the table of sessions. The first session starts the task that applies the
-    /// roster's events.
+    /// Adds a session to the table of sessions. The session must have its nick already. If the roster is shared, the
+    /// first call starts the task that applies the roster's events.
     pub(crate) fn list(&self, session: &Arc<Participant>) {
         let sessions = &self.0.participants;
         sessions
@@ -100,7 +102,8 @@ impl Hub {
     pub(crate) fn end_replaced(&self, replaced: Vec<SessionId>) {
         for who in replaced {
             if let Some(ghost) = self.0.participants.find(who) {
-                // The session is asked to close before it is ended, so that its connection knows why it ends.
+                // The session is told the reason before the hub ends it, so that the session's connection knows the
+                // reason.
                 ghost.ask_to_close(CloseReason::TakenOver);
                 self.end(&ghost, &CloseReason::TakenOver);
             } else {
@@ -137,7 +140,8 @@ impl Hub {
             };
             outcome = match (outcome, done) {
                 (_, Ok(nick)) | (Ok(nick), Err(_)) => Ok(nick),
-                // A session that has just ended does not replace the error of another session.
+                // `NoSuchNick` only means that this session has just ended, so the error of the earlier session is
+                // kept.
                 (Err(error), Err(TellError::NoSuchNick(_))) => Err(error),
                 (Err(_), Err(error)) => Err(error),
             };
@@ -156,9 +160,9 @@ impl Hub {
                 true
             }
             RosterCommand::End(reason) => {
-                // The session is asked to close before it is ended, so that its connection knows why it ends. The
-                // connection may then end the session before this task does. So the command also succeeds if this task
-                // was the first to ask.
+                // The session is told the reason before the hub ends it, so that the session's connection knows the
+                // reason. The connection may then end the session before this task does. So the command also succeeds
+                // if this task was the first to tell the reason.
                 let is_first = session.ask_to_close(reason.clone());
                 self.end(session, &reason) || is_first
             }

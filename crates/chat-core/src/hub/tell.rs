@@ -7,9 +7,9 @@ use crate::name::Nick;
 use crate::text;
 
 impl Hub {
-    /// Sends a direct message to the session with the nick `to`, in the name of `from`, which need not be the nick of a
-    /// session. Returns the nick in the spelling of the session that has it. If several sessions share the nick, all of
-    /// them receive the message.
+    /// Sends a direct message to the session with the nick `to`. The message names `from` as its sender; no session
+    /// needs to have this nick. Returns the nick of the recipient in the recipient's own spelling. If several sessions
+    /// share the nick, all of them receive the message.
     ///
     /// # Errors
     ///

@@ -1,6 +1,6 @@
 //! Guesses the encoding of bytes that are not UTF-8, so that an error message can tell the sender what to change.
 //!
-//! Invariant: the guess is used for messages to people only. Nothing is decoded with it.
+//! Invariant: the guess appears only in messages to people. No input is decoded with the guessed encoding.
 
 use std::fmt;
 
@@ -91,9 +91,11 @@ fn is_cp949(bytes: &[u8]) -> bool {
     pairs > 0 && syllables * 5 >= pairs * 4
 }
 
-/// Returns whether the bytes are at least two code units of UTF-16 in one byte order, all of which are ASCII, Hangul or
-/// punctuation. A leading NUL is skipped: if a line of UTF-16 is split at its byte 0x0A, the second byte of its newline
-/// begins the next line.
+/// Returns whether the bytes are at least two code units of UTF-16 in one byte order. All units must be ASCII, Hangul
+/// or punctuation.
+///
+/// Skips a leading NUL. In little-endian UTF-16 a newline is the bytes 0x0A 0x00. The input is split after 0x0A, so the
+/// 0x00 begins the next line.
 fn is_utf16(bytes: &[u8]) -> bool {
     [u16::from_le_bytes, u16::from_be_bytes]
         .into_iter()

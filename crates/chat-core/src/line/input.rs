@@ -43,7 +43,7 @@ pub(crate) struct Input {
     telnet: Option<Telnet>,
     buffer: BytesMut,
     mode: Mode,
-    /// Whether a text has begun and has not ended yet.
+    /// The time at which the latest bytes of the text arrived.
     has_text: bool,
     /// When the latest bytes of the text arrived.
     latest: Instant,
@@ -62,7 +62,7 @@ pub(crate) struct Input {
     raw: Option<Box<Raw>>,
     /// The most bytes that may arrive before the dialect is known. If more bytes arrive, the input counts as lines.
     prefix_max: u32,
-    /// Whether the input may still turn out not to be lines, because the dialect is not known yet.
+    /// Whether the dialect is not known yet. Until it is known, the input may belong to a dialect without lines.
     is_undecided: bool,
 }
 
@@ -70,8 +70,8 @@ pub(crate) struct Input {
 #[derive(Debug)]
 struct Raw {
     bytes: BytesMut,
-    /// The answers to telnet commands. The answers are withheld, because the bytes may belong to a protocol other than
-    /// telnet.
+    /// The answers to telnet commands in the input. They are not sent until the dialect is known, because the input may
+    /// belong to a protocol other than telnet.
     answers: BytesMut,
 }
 
@@ -95,12 +95,14 @@ struct Unfinished {
     valid: u32,
     /// The offset at which the latest read begins.
     read: u32,
-    /// The offset at which the latest read begins. If the latest read begins within a character of earlier reads, the
-    /// offset at which the earliest of these reads begins.
+    /// The offset at which a chain of reads begins. The chain ends with the latest read. Each of its reads but the
+    /// first begins within a character.
     text: u32,
-    /// The text from `text` to this offset can't become UTF-8; 0 if there is no such text.
+    /// The end of a range of bytes that begins at `text`. The range contains an invalid byte, so no further input can
+    /// make it valid UTF-8. 0 if the buffer has no such range.
     hopeless: u32,
-    /// Measures the time of the text, once the text is longer than [`Input::untimed_bytes`].
+    /// Measures how long the text has been unfinished. The clock starts once the text is longer than
+    /// [`Input::untimed_bytes`].
     clock: LineClock,
 }
 
@@ -129,7 +131,8 @@ impl Input {
             single_bytes: 0,
             is_first_line: false,
             start: Start::Open,
-            // A person who types key by key has unlimited time for a text of at most the longest message.
+            // A person may type key by key. So the time of a line is limited only once the line is longer than the
+            // longest message.
             untimed_bytes: place(limits.text_bytes.get()),
             unfinished: None,
             raw: None,
@@ -138,8 +141,8 @@ impl Input {
         }
     }
 
-    /// Decides that the input is lines, and drops the unmodified input. Returns the withheld answers to telnet's
-    /// commands.
+    /// Decides that the input consists of lines. Drops the copy of the input as the peer sent it. Returns the withheld
+    /// answers to telnet commands.
     pub(crate) fn decide_lines(&mut self) -> BytesMut {
         self.is_undecided = false;
         self.raw
@@ -155,25 +158,27 @@ impl Input {
         }
     }
 
-    /// Returns the input as the peer sent it, if the dialect is not known yet and that input differs from the
-    /// [pending](Self::pending) input.
+    /// Returns the input as the peer sent it. Returns `None` if the dialect is known, or if the
+    /// [pending](Self::pending) input is already the input as the peer sent it.
     pub(crate) fn raw(&self) -> Option<&[u8]> {
         self.raw.as_ref().map(|raw| &raw.bytes[..])
     }
 
-    /// Takes the withheld answers to telnet's commands. Must be called once the input can't belong to another protocol.
+    /// Removes and returns the withheld answers to telnet commands. The caller must have ruled out that the input
+    /// belongs to another protocol.
     pub(crate) fn take_answers(&mut self) -> BytesMut {
         let raw = self.raw.as_mut();
         raw.map_or_else(BytesMut::new, |raw| std::mem::take(&mut raw.answers))
     }
 
-    /// Returns whether answers to telnet's commands are withheld.
+    /// Returns whether the input withholds answers to telnet commands.
     pub(crate) fn has_answers(&self) -> bool {
         self.raw.as_ref().is_some_and(|raw| !raw.answers.is_empty())
     }
 
-    /// Keeps a copy of all input as the peer sent it, once a byte has arrived that may begin a telnet command or a
-    /// byte-order mark. If the copy exceeds `prefix_max` bytes, drops the copy and returns the withheld answers.
+    /// Keeps a copy of all input as the peer sent it. The copy is made once a byte arrives that may begin a telnet
+    /// command or a byte-order mark. If the copy exceeds `prefix_max` bytes, drops the copy and returns the withheld
+    /// answers to telnet's commands.
     fn keep_raw(&mut self, bytes: &[u8]) -> BytesMut {
         if self.raw.is_none() && bytes.iter().any(|byte| RAW_BYTES.contains(byte)) {
             self.raw = Some(Box::new(Raw {
@@ -207,8 +212,8 @@ impl Input {
         }
     }
 
-    /// Adds bytes that were read to the buffer, without telnet's commands and byte-order marks. Appends the answers to
-    /// telnet's commands to `answers`.
+    /// Removes telnet's commands and byte-order marks from bytes that were read, and appends the remaining bytes to the
+    /// buffer. Appends the answers to telnet's commands to `answers`.
     fn interpret(&mut self, bytes: &[u8], now: Instant, answers: &mut BytesMut) {
         let before = self.buffer.len();
         let bytes = match self.hold_mark(bytes) {
@@ -302,8 +307,8 @@ impl Input {
         }
     }
 
-    /// Stops silence from ending texts, and stops interpreting telnet. Every dialect but plain requires this. From then
-    /// on, a NUL ends lines only if a NUL ends the first line.
+    /// Stops silence from ending texts, and stops interpreting telnet. Every dialect but plain needs this. After this
+    /// call, a NUL ends lines only if it ends the next line.
     pub(crate) fn set_lines_only(&mut self) {
         self.mode = Mode::Line;
         self.telnet = None;
@@ -337,7 +342,7 @@ impl Input {
         // Decoding can't fail: an invalid line is an item.
         let inbound = self.codec.decode(&mut self.buffer).ok().flatten();
         if self.buffer.is_empty() {
-            // The buffer is freed, so that an idle connection holds none.
+            // An empty buffer is freed, so that an idle connection holds no buffer.
             self.buffer = BytesMut::new();
         }
         if self.buffer.is_empty() && !self.codec.is_skipping() {
@@ -366,8 +371,8 @@ impl Input {
         inbound.map(|inbound| self.edited(inbound))
     }
 
-    /// Returns the time at which the unfinished line will have taken longer than `timeout`. Returns `None` if the line's
-    /// time is not limited, or while reading is paused.
+    /// Returns the time at which the unfinished line will have taken longer than `timeout`. Returns `None` if the time
+    /// of the line is not limited, or while reading is paused.
     pub(crate) fn timed_out_at(&self, timeout: Duration) -> Option<Instant> {
         self.unfinished.as_ref()?.clock.ends_at(timeout)
     }
@@ -392,7 +397,8 @@ impl Input {
         Inbound::Unfinished
     }
 
-    /// Returns when silence ends the current text. The caller then calls [`next_silent`](Self::next_silent).
+    /// Returns the time at which silence ends the current text; `None` if silence does not end it. At that time, the
+    /// caller calls [`next_silent`](Self::next_silent).
     pub(crate) fn deadline(&self, limits: &Limits) -> Option<Instant> {
         let silence = match self.mode {
             Mode::Line => return None,
@@ -405,7 +411,8 @@ impl Input {
         Some(self.latest + silence)
     }
 
-    /// Takes the text that silence has ended, or the next part of a text that can't become UTF-8.
+    /// Takes the text in the buffer once the peer's silence has ended the text. If the text can't become UTF-8, takes
+    /// only its next part.
     pub(crate) fn next_silent(&mut self) -> Option<Inbound> {
         if self.buffer.is_empty() && !self.codec.is_skipping() {
             self.has_text = false;
@@ -426,7 +433,7 @@ impl Input {
         };
         let end = match (unfinished.hopeless, unfinished.text) {
             (0, _) => return self.finish(),
-            // The text before `begin` becomes an item of its own. The bytes that can't be UTF-8 come later.
+            // The text before `begin` becomes an item of its own. The next call takes the bytes that can't be UTF-8.
             (_, begin @ 1..) => begin,
             (hopeless, 0) => hopeless,
         };
@@ -445,7 +452,7 @@ impl Input {
         self.end(&mut text)
     }
 
-    /// Ends a text that has no newline.
+    /// Returns a text without a newline as a line. Removes a carriage return at the end of the text.
     fn end(&mut self, text: &mut BytesMut) -> Option<Inbound> {
         if text.last() == Some(&b'\r') {
             text.truncate(text.len() - 1);
@@ -508,8 +515,8 @@ impl Unfinished {
             Err(error) => {
                 self.valid += place(error.valid_up_to());
                 if error.error_len().is_some() {
-                    // If an earlier read began this character and the latest read does not complete the character, the
-                    // earlier read is invalid.
+                    // If the invalid character began in an earlier read, the text up to the latest read can't become
+                    // UTF-8. Otherwise, all the text in the buffer can't become UTF-8.
                     let is_earlier = self.valid < self.read;
                     self.hopeless = if is_earlier {
                         self.read
@@ -522,7 +529,7 @@ impl Unfinished {
     }
 }
 
-/// Converts an offset in a buffer. A buffer holds at most one line and one read, so the offset fits.
+/// Converts an offset in a buffer to `u32`. A buffer holds at most one line and one read, so the offset always fits.
 fn place(at: usize) -> u32 {
     u32::try_from(at).unwrap_or(u32::MAX)
 }

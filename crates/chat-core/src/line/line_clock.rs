@@ -8,9 +8,10 @@ use tokio::time::Instant;
 /// The time since the clock was started, less the time in which reading was paused.
 #[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct LineClock {
-    /// When the clock started, moved forward by the length of each pause. `None` if the clock has not started.
+    /// The time at which the clock started, moved forward by the length of each pause. `None` if the clock has not
+    /// started.
     since: Option<Instant>,
-    /// When the current pause in reading began; `None` if there is no pause.
+    /// The time at which the current pause in reading began; `None` if there is no pause.
     paused: Option<Instant>,
 }
 
@@ -37,8 +38,7 @@ impl LineClock {
         }
     }
 
-    /// Returns the time at which the line or frame will have taken longer than `timeout`; `None` if the clock has not
-    /// started or is paused.
+    /// Returns the time at which the line or frame exceeds `timeout`; `None` if the clock has not started or is paused.
     pub(crate) fn ends_at(&self, timeout: Duration) -> Option<Instant> {
         if self.paused.is_some() {
             return None;

@@ -47,8 +47,8 @@ enum State {
 /// numbers (IANA, Telnet Options).
 const OPTION_MAX: u8 = 49;
 
-/// Returns whether the first bytes of a connection are the telnet command `IAC DONT` and not UTF-16's byte-order mark,
-/// which is the same two bytes. In telnet, an option follows these bytes, and then another command or text.
+/// Returns whether a connection begins with the telnet command `IAC DONT`, and not with UTF-16's byte-order mark. Both
+/// are the same two bytes. In telnet, an option follows these bytes, and then another command or text.
 pub(crate) fn is_refusal(bytes: &[u8]) -> bool {
     match bytes {
         [IAC, DONT, option, rest @ ..] if *option <= OPTION_MAX => {

@@ -49,7 +49,7 @@ impl Batch {
         &self.from
     }
 
-    /// Returns when the hub accepted the messages.
+    /// Returns the time at which the hub accepted the messages.
     #[must_use]
     pub const fn at(&self) -> Timestamp {
         self.at
@@ -72,8 +72,8 @@ impl Batch {
         self.entries.iter().all(|entry| entry.kind == Kind::Topic)
     }
 
-    /// Returns about how many bytes the messages take: the bytes of their texts, and a constant number of bytes for
-    /// each message.
+    /// Returns the approximate size of the messages in bytes: the bytes of their texts, and a constant number of bytes
+    /// for each message.
     #[must_use]
     pub const fn bytes(&self) -> usize {
         self.text.len() + self.entries.len() * size_of::<Entry>()
@@ -185,9 +185,9 @@ impl Batch {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MessageRef<'a> {
-    /// The message's position in the room's log.
+    /// The kind of the message.
     pub seq: Seq,
-    /// What the message is.
+    /// The kind of the message.
     pub kind: Kind,
     /// The text, without control characters.
     pub text: &'a str,
@@ -256,7 +256,7 @@ impl Message {
         &self.batch.from
     }
 
-    /// Returns when the hub accepted the message.
+    /// Returns the time at which the hub accepted the message.
     #[must_use]
     pub fn at(&self) -> Timestamp {
         self.batch.at

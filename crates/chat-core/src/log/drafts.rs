@@ -22,7 +22,7 @@ pub struct Drafts {
 }
 
 impl Drafts {
-    /// Creates an empty list of messages of this author. `at` is when the hub accepted the messages.
+    /// Creates an empty list of messages of this author. `at` is the time at which the hub accepted the messages.
     #[must_use]
     pub const fn new(author: SessionId, from: Nick, at: Timestamp) -> Self {
         Self {
@@ -166,7 +166,7 @@ impl Drafts {
         &self.from
     }
 
-    /// Returns when the hub accepted the messages.
+    /// Returns the time at which the hub accepted the messages.
     #[must_use]
     pub const fn at(&self) -> Timestamp {
         self.at
@@ -196,7 +196,8 @@ impl Drafts {
         self.author
     }
 
-    /// Gives the messages their positions `seqs`, which must grow, and returns them as a batch of this room.
+    /// Gives the messages the positions `seqs`, and returns the messages as a batch of this room. The positions must
+    /// increase.
     ///
     /// A journal calls this when it has stored the messages. If there are fewer positions than messages, each further
     /// position is the previous one plus one.

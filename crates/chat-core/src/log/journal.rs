@@ -126,9 +126,9 @@ pub trait Log: Send + Sync + 'static {
     /// Finds messages that hold all the words of `text`. Returns at most `limit` messages: the latest ones before the
     /// position `before`, oldest first.
     ///
-    /// The journal decides what a word is and whether its spelling matters. `text` is always a list of words and never
-    /// a query language. The default implementation reads the log from its end and ignores case when it compares. This
-    /// suits a log in memory; a journal with an index should use its index.
+    /// The journal decides what a word is, and which spellings of a word match. `text` is always a list of words and
+    /// never a query language. The default implementation reads the log from its end and ignores case when it compares.
+    /// This implementation suits a log in memory; a journal with an index should use its index.
     ///
     /// A search whose work would exceed a fixed budget ends with [`JournalError::TooBroad`]. Dropping the future
     /// cancels the search, so a journal that searches on another thread must interrupt the work.
@@ -202,8 +202,8 @@ pub enum Followed {
     /// The positions of messages that were appended and can no longer be read. Members receive
     /// [`Missed::Expired`](crate::Missed::Expired).
     Gap(Gap),
-    /// The log was lost and began anew, or was restored. The value is the log's new state. Its epoch is one that the
-    /// log never had before, and all later reads return positions of this epoch. Members receive
+    /// The log was lost and began anew, or was restored. The value is the log's new state. The new state has an epoch
+    /// that the log never had before. All later reads return positions of this epoch. Members receive
     /// [`Missed::OtherEpoch`](crate::Missed::OtherEpoch).
     Reset(Head),
     /// The log's storage has become unreachable (`false`), or reachable again (`true`). The hub logs this change for
@@ -323,7 +323,7 @@ impl Page {
             .retain(|slice| slice.range.start < slice.range.end);
     }
 
-    /// Returns the position of the page's last message; the end of its gap if the page has no messages.
+    /// Returns the position of the page's last message. If the page has no messages, returns the end of the page's gap.
     pub(crate) fn reaches(&self) -> Option<Seq> {
         self.last().or_else(|| self.gap.map(|gap| gap.to))
     }

@@ -36,7 +36,7 @@ struct Known {
     /// The keys of published messages, oldest first. Each entry has the time of the message and the owner of the key.
     /// An entry is out of date if its owner has forgotten the key, or has used the key again later.
     said: VecDeque<(Instant, Owner, Key)>,
-    /// The number of entries of `said` that are not out of date.
+    /// The number of entries of `said` whose keys are still remembered.
     remembered: usize,
 }
 
@@ -166,7 +166,7 @@ impl Keys {
 }
 
 impl Claim {
-    /// Records the message that was published under the key.
+    /// Records which message of `batch` was published under the key.
     pub(crate) fn settle(self, batch: &Batch) {
         if let Some(seq) = batch.seq(self.index) {
             let room = batch.room().clone();
@@ -263,8 +263,8 @@ impl Known {
     }
 }
 
-/// Returns whether an entry of `said` is not out of date: the owner has neither forgotten the key nor used it again
-/// later.
+/// Returns whether an entry of `said` is up to date. An entry is out of date once its key was forgotten, or was used
+/// again later.
 fn is_remembered(
     by_owner: &HashMap<Owner, OfOwner>,
     (at, owner, key): &(Instant, Owner, Key),

@@ -57,8 +57,8 @@ impl Kind {
     }
 }
 
-/// The number of a kind that this version does not know. Only [`Kind::from_number`] creates this value, so that each
-/// kind has one form.
+/// The number of a kind that this version does not know. Only [`Kind::from_number`] creates this value, so the number
+/// never belongs to a known kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct UnknownKind(u8);
 

@@ -16,7 +16,7 @@ impl Seq {
     /// A position after every message.
     pub const END: Self = Self(u64::MAX);
 
-    /// Returns this position plus one.
+    /// Returns this position plus one. For [`END`](Self::END), returns `END`.
     #[must_use]
     pub const fn next(self) -> Self {
         Self(self.0.saturating_add(1))
@@ -116,9 +116,12 @@ impl Timestamp {
 
 /// The session that wrote a batch: the incarnation of its hub, and a counter that the hub never reuses.
 ///
-/// The upper 20 bits are the incarnation, the lower 44 the counter. A hub that shares no log has incarnation 0. Hubs
-/// that share a log may give sessions the same counter. The log therefore gives the batches of other hubs an
-/// incarnation that this hub does not have. Otherwise a session could take another session's message for its own.
+/// The upper 20 bits are the incarnation, the lower 44 bits are the counter. A hub that shares no log has incarnation
+/// 0.
+///
+/// Two hubs that share a log may use the same counter. A log must therefore yield the batches of other hubs with an
+/// incarnation that this hub does not have. Otherwise a session of this hub could mistake another session's message for
+/// its own.
 ///
 /// # Examples
 ///
@@ -161,7 +164,8 @@ impl SessionId {
     }
 }
 
-/// How many bits of a [`SessionId`] the counter has. The counter lasts for 500 years at 1,000 new sessions a second.
+/// The number of bits of a [`SessionId`] that hold the counter. At 1,000 new sessions a second, the counter lasts for
+/// 500 years.
 const COUNTER_BITS: u32 = 44;
 
 const COUNTER_MAX: u64 = (1 << COUNTER_BITS) - 1;

@@ -23,7 +23,7 @@ const WORK_MAX: usize = 48 * 1024 * 1024;
 /// The work, in compared bytes, after which a search yields to other tasks. This work takes about 0.25 ms.
 const WORK_PER_TURN: usize = 256 * 1024;
 
-/// The cost of applying [`Fold`] to one byte of a text that is not ASCII. Unit: the cost of comparing one byte.
+/// Applying [`Fold`] to one byte of a text that is not ASCII costs as much as comparing this many bytes.
 const FOLDING: usize = 16;
 
 /// Maps a text to the form in which a search compares it, such as lower case.
@@ -118,11 +118,11 @@ impl Words {
     }
 }
 
-/// The work that a search has done, in compared bytes.
+/// The work that a search has done. The unit is the cost of comparing one byte.
 #[derive(Debug, Default)]
 struct Work {
     done: usize,
-    /// The work since the search last yielded to other tasks.
+    /// The number of bytes compared since the search last yielded to other tasks.
     since_turn: usize,
 }
 

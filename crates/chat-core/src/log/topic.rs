@@ -12,8 +12,8 @@ use std::sync::Arc;
 pub struct Topic {
     /// The text; empty if the room has no topic.
     pub text: Arc<str>,
-    /// Who set or removed the topic last, and when. `None` if no topic was ever set, or if the journal did not store
-    /// yet who set a topic.
+    /// Who set or removed the topic last, and when. `None` if no topic was ever set, or if the topic was stored by an
+    /// earlier version of the journal that did not store who set it.
     pub set: Option<TopicSet>,
 }
 
@@ -22,7 +22,7 @@ pub struct Topic {
 pub struct TopicSet {
     /// The nick that the author had when it set the topic.
     pub by: Nick,
-    /// When the hub accepted the topic.
+    /// The time at which the hub accepted the topic.
     pub at: Timestamp,
 }
 

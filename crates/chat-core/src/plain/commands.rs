@@ -24,7 +24,7 @@ pub(super) enum Asked<'a> {
     Echo(Echo),
     /// Sets whether lines begin with the time.
     Time(bool),
-    /// The line is not a valid command. The plain dialect only tells the peer why.
+    /// The line is not a valid command. The plain dialect tells the peer the reason, and does nothing else.
     Nothing(Refusal),
 }
 
@@ -124,7 +124,7 @@ fn misused(entry: &Entry) -> Parsed<'static> {
 }
 
 fn unknown(name: &str) -> Refusal {
-    /// The most bytes of an unknown command that are shown to the peer: more than any command has.
+    /// The most bytes of an unknown command that are shown to the peer. All known commands are shorter.
     const SHOWN_BYTES_MAX: usize = 32;
     let nearest = COMMANDS
         .iter()

@@ -20,10 +20,10 @@ use std::sync::Arc;
 /// The most nicks in one line: about as many as a person reads.
 const NICKS_SHOWN_MAX: usize = 50;
 
-/// The most bytes of nicks in one line, for a peer to which only a limited number of bytes about a room is written.
+/// The most bytes of nicks in one line, for a peer that accepts only a limited number of bytes about a room.
 const SHORT_NICKS_BYTES_MAX: usize = 150;
 
-/// The settings of one plain connection.
+/// The state of the plain dialect on one connection.
 #[derive(Debug)]
 pub(crate) struct Plain {
     encoders: PlainEncoders,
@@ -218,8 +218,8 @@ impl Dialect for Plain {
             Reply::Refused(why) | Reply::Rejected(why) | Reply::Unpublished(_, why) => {
                 refusal(out, why)
             }
-            // The peer's terminal already shows its own messages, and no command of this dialect leads to the other
-            // replies.
+            // The peer's terminal already shows the peer's own messages. The messages of a history follow as events. No
+            // command of this dialect leads to any other reply of this list.
             Reply::Published(_)
             | Reply::History { is_empty: false }
             | Reply::Duplicate { .. }
@@ -294,8 +294,8 @@ fn write_arrival(nick: &Nick, info: &RoomInfo, nicks_max: usize, out: &mut Bytes
     }
 }
 
-/// Writes the same as [`write_arrival`] for a peer that accepts at most `bytes_max` bytes about the room. Writes only
-/// whole lines, and at most half of `bytes_max`, because the other half is for messages.
+/// Writes the description of a room, as [`write_arrival`] does, to a peer that accepts at most `bytes_max` bytes about
+/// the room. Writes only whole lines, and at most half of `bytes_max`, because the other half is for messages.
 fn write_short_arrival(nick: &Nick, info: &RoomInfo, bytes_max: usize, out: &mut BytesMut) {
     let mut named = 0;
     let fits = |nick: &&Nick| {

@@ -1,6 +1,6 @@
 //! Writes a room's events for members that speak the plain dialect.
 //!
-//! Invariant: one event is one line. Encoding allocates no memory for each single message, because this code encodes
+//! Invariant: one event is one line. The encoder does not allocate memory anew for each message, because it encodes
 //! every message of a busy room.
 
 use crate::event::{Broadcast, Encoder, Missed, Moment, Presence, PresenceChange};
@@ -145,8 +145,8 @@ impl PlainForm {
             .wall_time
             .map(|wall_time| Clock::new(wall_time(batch.at())));
         let clock = clock.as_ref().map_or(&[][..], |clock| &clock.0);
-        // An action begins with `* `, as a notice does, but follows the time. Without the time, an action begins with
-        // `** `, which distinguishes it from a notice.
+        // A notice begins with `* `. An action begins with the time and `* `, or with `** ` if no time is shown, so an
+        // action always differs from a notice.
         let star: &[u8] = if clock.is_empty() { b"** " } else { b"* " };
         let from = batch.from().as_str();
         out.reserve(batch.bytes() + range.len() * (clock.len() + from.len() + 4));
@@ -188,7 +188,7 @@ impl PlainForm {
                         ],
                     );
                 }
-                // This version can't describe an unknown kind, so nothing is written.
+                // This version of the crate does not know the kind, so it writes nothing.
                 Kind::Unknown(_) => {}
             }
         }

@@ -63,7 +63,7 @@ pub enum Command<'a> {
     /// Begins the session: takes a nick and joins rooms in one step. If one room can't be joined, the session still
     /// joins the other rooms.
     Hello {
-        /// The requested nick. `None` keeps the session's nick; a new session then has a guest nick.
+        /// The requested nick. With `None`, the session keeps its nick, and a new session gets a guest nick.
         nick: Option<Cow<'a, str>>,
         /// The digest of a secret by which the hub recognises a client over several sessions. Keys of messages that the
         /// client used in an earlier session with this token remain known. If an earlier session with this token still
@@ -81,7 +81,7 @@ pub enum Command<'a> {
     Authenticate(Credentials<'a>),
     /// Joins a room.
     Join(JoinRequest<'a>),
-    /// Joins a room and leaves all others, for dialects in which a session is in one room at a time.
+    /// Joins a room and leaves all other rooms, for dialects in which a session is in one room at a time.
     Move {
         /// The room to join. `None` is the lobby.
         room: Option<Cow<'a, str>>,
@@ -159,7 +159,7 @@ pub enum Command<'a> {
     Ping,
     /// Ends the session and the connection.
     Quit {
-        /// The reason that the members of the session's rooms are told. `None` is no reason.
+        /// The reason, which the members of the session's rooms receive. `None` means that the session gives no reason.
         reason: Option<Cow<'a, str>>,
     },
     /// Tells the connection to ask the dialect again for its [encoder](crate::protocol::Dialect::encoder), its

@@ -7,7 +7,7 @@ use crate::protocol::command::Command;
 use bytes::BytesMut;
 use std::collections::VecDeque;
 
-/// Maximum number of commands from one line: more than any list of rooms that a client sends in one line.
+/// Maximum number of commands that one line may add. Clients do not list this many rooms in one line.
 const COMMANDS_PER_LINE_MAX: usize = 64;
 
 /// The result of one input line: [`Command`]s for the hub, and bytes that the dialect answers by itself, in the order

@@ -77,14 +77,14 @@ impl Detection {
 
 /// How a connection continues after a [`Detector`] has recognised its protocol.
 pub enum Detected {
-    /// The peer speaks this dialect. The prefix becomes the dialect's first input, so its first line is passed to
-    /// [`receive`](Dialect::receive), too. A [framing](Dialect::framing) is given the bytes as the peer sent them.
+    /// The peer speaks this dialect. The prefix that the detector examined is also the dialect's first input, and its
+    /// first line is passed to [`receive`](Dialect::receive). If the dialect has a [framing](Dialect::framing), the
+    /// framing gets the bytes as the peer sent them.
     Dialect(Box<dyn Dialect>),
     /// The protocol is not supported. The peer is sent these bytes and disconnected.
     Refused(Bytes),
-    /// The value, a protocol, takes over the byte stream. Only a detector whose
-    /// [`may_take_over`](Detector::may_take_over) returns `true` may return this variant. If another detector returns
-    /// it, the connection is closed.
+    /// This protocol takes over the byte stream. Only a detector whose [`may_take_over`](Detector::may_take_over)
+    /// returns `true` may return this variant. If another detector returns it, the connection is closed.
     TakeOver(Box<dyn TakeOver>),
 }
 
@@ -220,8 +220,8 @@ fn is_smtp(prefix: &[u8]) -> Match {
     }
 }
 
-/// Recognises the opening of an IRC client (RFC 2812, section 3.1; IRCv3 for CAP), in capitals, with or without tags or
-/// a prefix. `nick bob` is a chat message.
+/// Recognises the first line of an IRC client (RFC 2812, section 3.1; IRCv3 for CAP). Tags or a prefix may come before
+/// the command. The command must be in capitals, because `nick bob` may be a chat message.
 fn is_irc(prefix: &[u8]) -> Match {
     let Some(line) = first_line(prefix) else {
         return Match::No;

@@ -26,7 +26,7 @@ pub trait Dialect: Send + Sync {
     /// Returns the encoder that writes the events of this connection's rooms.
     fn encoder(&self) -> Arc<dyn Encoder>;
 
-    /// Returns whether and how this peer is sent the messages that it has published itself.
+    /// Returns whether this peer receives the messages that it has published itself, and in which form.
     fn echo(&self) -> Echo;
 
     /// Returns what the dialect requires of its connection, such as whether a new session joins the lobby at once.
@@ -75,18 +75,18 @@ pub trait Dialect: Send + Sync {
 
     /// Writes the answer to a command.
     ///
-    /// Core answers each command that [`receive`](Self::receive) has added once, in the order of the commands. Each
-    /// command has its own reply, with two exceptions: one [`Reply::Published`] or [`Reply::Unpublished`] may answer
-    /// several commands, and several [`Reply::Members`] may answer one command. A
+    /// Core answers the commands that [`receive`](Self::receive) has added, in the order in which they were added. Each
+    /// command has exactly one reply of its own, with two exceptions: one [`Reply::Published`] or
+    /// [`Reply::Unpublished`] may answer several commands, and several [`Reply::Members`] may answer one command. A
     /// [`Quit`](crate::protocol::Command::Quit) is answered by [`goodbye`](Self::goodbye). An
     /// [`OptionsChanged`](crate::protocol::Command::OptionsChanged) is not answered. [`Reply::Rejected`],
     /// [`Reply::Present`] and [`Reply::Removed`] answer no command.
     ///
-    /// `receive` may be given the next lines before a *message* ([`Say`](crate::protocol::Command::Say),
-    /// [`Act`](crate::protocol::Command::Act) or [`Publish`](crate::protocol::Command::Publish)) is answered, because
-    /// the messages of lines that arrive together are published together. Every other command is answered before
-    /// `receive` is given the next line, and so are all messages before that command. With [`Echo::Reply`], a message
-    /// is also answered before `receive` is given the next line.
+    /// A *message* is a [`Say`](crate::protocol::Command::Say), [`Act`](crate::protocol::Command::Act) or
+    /// [`Publish`](crate::protocol::Command::Publish). Core publishes the messages of lines that arrive together in one
+    /// step, so it may pass further lines to `receive` before it answers a message. Core answers every other command,
+    /// and all messages before that command, before it passes the next line to `receive`. With [`Echo::Reply`], core
+    /// also answers each message before it passes the next line to `receive`.
     fn reply(&mut self, reply: &Reply<'_>, out: &mut BytesMut);
 
     /// Writes a ping, which asks a silent peer whether it is still there. Any bytes from the peer are an answer. Core
@@ -107,7 +107,7 @@ pub trait Dialect: Send + Sync {
 pub enum Delimiter {
     /// A newline.
     Newline,
-    /// A newline or silence, because the peer is a program that sends no newline.
+    /// A newline or silence. The peer is a program that may end a message without a newline.
     Silence,
 }
 
@@ -126,8 +126,9 @@ pub enum Delimiter {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DialectOptions {
-    /// The session of a new peer joins the lobby at once, without a command. If the application later removes the
-    /// session from its last room, the session joins the lobby again, unless that room is the lobby and was not closed.
+    /// The session of a new peer joins the lobby at once, without a command. The session joins the lobby again if the
+    /// application removes the session from its last room. The exception: if the last room was the lobby, and the lobby
+    /// was not closed, the session does not join again.
     pub arrives_in_lobby: bool,
     /// A new peer registers over several lines: it has no session until the dialect adds a
     /// [`Hello`](crate::protocol::Command::Hello).
@@ -143,14 +144,14 @@ pub struct DialectOptions {
     pub silence_ends_text: bool,
     /// The server [pings](Dialect::ping) a silent peer, and disconnects a peer that does not answer.
     pub has_heartbeat: bool,
-    /// The peer is shown each nick change and each end of a session only once, even if the peer shares several rooms
-    /// with that session.
+    /// The peer sees a nick change or the end of a session only once, even if the peer and that session share several
+    /// rooms.
     ///
-    /// The default, `false`, shows the change once in each shared room. With `true`, the room in the
-    /// [`Presence`](crate::Presence) of such a change is an arbitrary one of the shared rooms, so the encoder writes
+    /// With the default, `false`, the peer sees the change once in each shared room. With `true`, the
+    /// [`Presence`](crate::Presence) of the change names an arbitrary one of the shared rooms, so the encoder writes
     /// the change without the room. Joins and leaves of single rooms are not affected.
     pub has_changes_once: bool,
-    /// The longest input line in bytes, without its terminator. `None` is [`Limits::line_bytes`].
+    /// The longest input line in bytes, without its terminator. `None` means [`Limits::line_bytes`].
     pub line_bytes: Option<NonZeroUsize>,
 }
 
@@ -171,8 +172,8 @@ pub enum Reply<'a> {
     Welcome {
         /// The session's nick.
         nick: &'a Nick,
-        /// The rooms that the hello named, in the same order. Each entry has the room's name as the peer wrote it, and
-        /// what the session finds in the room, or why the session could not join the room.
+        /// The rooms that the hello named, in the same order. An entry holds the room's name as the peer wrote it, and
+        /// the result of joining the room: what the session finds there, or why it could not join.
         rooms: &'a [(&'a str, Result<Joined, Refusal>)],
         /// The hub's limits.
         limits: &'a Limits,
@@ -185,16 +186,16 @@ pub enum Reply<'a> {
     /// Answers [`Authenticate`](crate::protocol::Command::Authenticate): the peer has proved that it has this account.
     Authenticated(&'a Account),
     /// Answers [`Join`](crate::protocol::Command::Join) and [`Move`](crate::protocol::Command::Move): the session has
-    /// joined this room. The messages that the request asked to replay follow as events. Without a command, this reply
-    /// says that the session has joined the lobby; see [`arrives_in_lobby`](DialectOptions::arrives_in_lobby).
+    /// joined this room. The messages that the request asked to replay follow as events. If the reply answers no
+    /// command, the session has joined the lobby by itself; see [`arrives_in_lobby`](DialectOptions::arrives_in_lobby).
     Joined {
         /// The session's nick.
         nick: &'a Nick,
         /// What the session finds in the room.
         joined: &'a Joined,
     },
-    /// The peer's messages in this batch are published: they are in the room's log. The reply answers as many commands
-    /// as the batch has messages, in the same order. A new topic is a message, too: it is a batch of its own.
+    /// The peer's messages in this batch are published: they are in the room's log. The reply answers one command for
+    /// each message of the batch, in the same order. A new topic is also a message. It is alone in its batch.
     Published(&'a Batch),
     /// The peer has already published this message under the same key. The message is not published again.
     Duplicate {
@@ -203,8 +204,8 @@ pub enum Reply<'a> {
         /// The position of the message in the room's log.
         seq: Seq,
     },
-    /// Messages of the peer could not be published. The number says how many, and the refusal says why. The reply
-    /// answers this many of the oldest commands that are not answered yet, all of which are messages.
+    /// Answers one or more messages of the peer, which could not be published. The number says how many: the oldest
+    /// commands that have no answer yet, all of which are messages. The refusal says why.
     Unpublished(usize, &'a Refusal),
     /// Core has rejected a whole input line before the dialect was given it, for example because it is too long or not
     /// UTF-8. Answers no command, because none was read from the line. Compare [`Refused`](Self::Refused).
@@ -226,13 +227,13 @@ pub enum Reply<'a> {
     DirectSent {
         /// The recipient.
         to: &'a Nick,
-        /// When the message was sent.
+        /// The time at which the message was sent.
         at: Timestamp,
         /// The text of the message.
         text: &'a str,
     },
-    /// Answers [`Who`](crate::protocol::Command::Who) with a summary of this room that has the nicks of only the first
-    /// 100 members.
+    /// Answers [`Who`](crate::protocol::Command::Who) with a summary of this room. The summary lists the nicks of only
+    /// the first 100 members.
     Who(&'a RoomInfo),
     /// Answers [`Members`](crate::protocol::Command::Members) with a part of the complete list of a room's members. The
     /// parts follow each other until `has_more` is `false`. The members are in the order in which their sessions began.
@@ -244,8 +245,8 @@ pub enum Reply<'a> {
         /// Whether another part follows.
         has_more: bool,
     },
-    /// Tells a peer that lagged, and so missed joins or leaves, who is in the room now. Answers no command. The value
-    /// has the nicks of only the first 100 members.
+    /// Tells a peer who is in a room now, because the peer lagged and missed joins or leaves. Answers no command. The
+    /// value has the nicks of only the first 100 members.
     Present(&'a RoomInfo),
     /// Answers [`Rooms`](crate::protocol::Command::Rooms) with a part of the list of rooms, sorted by name.
     Rooms {
@@ -254,7 +255,7 @@ pub enum Reply<'a> {
         /// Whether more rooms follow the last room of this part. The peer asks for them with another command.
         has_more: bool,
     },
-    /// Answers [`Topic`](crate::protocol::Command::Topic) without a text: the topic of this room.
+    /// Answers a [`Topic`](crate::protocol::Command::Topic) that has no text. The reply has the topic of this room.
     Topic(&'a RoomInfo),
     /// Answers [`History`](crate::protocol::Command::History). The messages follow as events, if there are any.
     History {
@@ -279,24 +280,23 @@ pub enum Reply<'a> {
     },
     /// Answers [`Ping`](crate::protocol::Command::Ping).
     Pong,
-    /// Core has refused one command. Answers that command, whichever it is. Compare [`Rejected`](Self::Rejected), which
-    /// answers no command.
+    /// Answers any command that core has refused. Compare [`Rejected`](Self::Rejected), which answers no command.
     Refused(&'a Refusal),
 }
 
 impl Reply<'_> {
     /// Returns whether this reply completes the oldest command that is not answered yet. Returns `false` for a reply
-    /// that is followed by another reply to the same command, and for a reply that answers no command.
+    /// that is followed by another reply to the same command, and for a kind of reply that never answers a command.
     ///
     /// [`Published`](Self::Published) and [`Unpublished`](Self::Unpublished) may complete more than one command, unless
     /// the dialect's echo is [`Echo::Reply`].
     ///
-    /// The result depends only on the kind of the reply, so it is also `true` for the replies that core gives without a
+    /// The result depends only on the kind of the reply. So it is also `true` for the replies that core gives without a
     /// command when a session begins or moves. In a dialect with
     /// [`arrives_in_lobby`](DialectOptions::arrives_in_lobby), core gives a [`Joined`](Self::Joined) or a
     /// [`Refused`](Self::Refused) for the lobby when the peer arrives, and when the application has removed the session
     /// from its last room. In a dialect without [`registers`](DialectOptions::registers), core gives a `Refused` before
-    /// the first line if no session can begin; the connection then ends.
+    /// the first line if no session can begin. The connection then ends.
     #[must_use]
     pub const fn completes_command(&self) -> bool {
         !matches!(
@@ -316,11 +316,12 @@ pub struct Joined {
     /// The members, the topic and the position of the room.
     pub info: RoomInfo,
     /// Whether the replay has all messages after the position that the peer asked to resume from. `None` if the peer
-    /// named no position. If the log loses messages during the replay, the peer is sent a gap for them.
+    /// named no position. If the log loses messages during the replay, the peer receives a gap in place of the lost
+    /// messages.
     pub is_recovered: Option<bool>,
-    /// The maximum number of bytes that the dialect writes about the room, because the peer may be a program that reads
-    /// only the first bytes. The dialect leaves out the rest. `None` is no limit: the peer is known to send lines or
-    /// frames.
+    /// The maximum number of bytes that the dialect writes about the room. The dialect leaves out what exceeds the
+    /// limit. The limit is for a peer that may be a program that reads only the first bytes. `None` if the peer is
+    /// known to send lines or frames: no limit applies.
     pub bytes_max: Option<usize>,
 }
 

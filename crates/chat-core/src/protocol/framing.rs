@@ -23,11 +23,12 @@ use bytes::BytesMut;
 /// limit is exceeded, and the framing skips the rest of the item.
 ///
 /// If the end of an item does not arrive within [`Limits::line_timeout`](crate::Limits::line_timeout), the connection
-/// calls [`give_up`](Self::give_up) and tells the peer. This also happens while an over-long item is skipped, so the
-/// peer may be told a second time about the same item.
+/// calls [`give_up`](Self::give_up) and tells the peer that the item was dropped. The time limit also applies while an
+/// over-long item is skipped. So the peer may be told twice about the same item.
 ///
-/// The connection charges the peer for each item as for a line, whether the item is accepted or rejected. The
-/// connection is closed if the framing keeps more bytes than [`pending`](Self::pending) allows.
+/// The connection charges the peer for each item as for a line, whether the item is accepted or rejected. If the
+/// framing keeps more bytes than [`pending`](Self::pending) allows, the connection calls [`give_up`](Self::give_up). If
+/// the framing then still keeps too many bytes, the connection is closed.
 pub trait Framing: Send + Sync {
     /// Processes bytes that were read from the peer. Appends to `answers` the frames that the framing itself sends in
     /// return, such as the pong to a ping.
@@ -57,18 +58,18 @@ pub trait Framing: Send + Sync {
         None
     }
 
-    /// Returns whether the peer's input has ended: the peer has closed the connection in this framing, or has broken
-    /// the framing's rules so that no further frame can be read. The default is `false`.
+    /// Returns whether the peer's input has ended. The input ends if the peer has sent this framing's own close
+    /// message, or has broken the framing's rules so that no further frame can be read. The default is `false`.
     ///
     /// The connection calls this method when [`next`](Self::next) has returned `None`. If the result is `true`, the
     /// connection publishes the messages that it has received, and ends with [`CloseReason::Disconnected`].
-    /// [`close`](Self::close) then tells the peer why. The framing discards the bytes that it is given afterwards.
+    /// [`close`](Self::close) then tells the peer why. The framing discards all bytes that it receives afterwards.
     fn has_ended(&self) -> bool {
         false
     }
 
-    /// Appends the frame with which this framing ends a connection, such as a WebSocket close frame. It is sent after
-    /// the dialect's goodbye. The default appends nothing.
+    /// Appends the frame with which this framing ends a connection, such as a WebSocket close frame. The connection
+    /// sends this frame after the dialect's goodbye. The default appends nothing.
     fn close(&mut self, _reason: &CloseReason, _out: &mut BytesMut) {}
 
     /// Appends a payload as one complete frame. The result must depend on the payload alone, because the same frame is

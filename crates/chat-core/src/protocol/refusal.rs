@@ -17,7 +17,7 @@ use std::time::Duration;
 /// What a peer is told when the hub refuses its request.
 ///
 /// A refusal has no field for the command, nor for the room or nick that the command named. A dialect that must name
-/// them keeps them until the reply; see [`Reply::completes_command`](crate::protocol::Reply::completes_command).
+/// them remembers them until core replies; see [`Reply::completes_command`](crate::protocol::Reply::completes_command).
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Refusal {
@@ -27,7 +27,7 @@ pub struct Refusal {
     pub message: String,
     /// What the peer can do next. The dialect adds the name of the command that does this, if the dialect has one.
     pub hint: Option<Hint>,
-    /// How long the peer should wait before it repeats the request; `None` if that is not known.
+    /// How long the peer should wait before it repeats the request; `None` if this time is not known.
     pub retry_after: Option<Duration>,
 }
 
@@ -53,8 +53,8 @@ pub enum Code {
     UnknownCmd,
     /// The room or the nick that the request names does not exist.
     NotFound,
-    /// The peer may not do this, or may not do this in its present state, such as to speak in a room that it has not
-    /// joined.
+    /// The peer may not make this request, or may not make it in its present state. For example, the peer speaks in a
+    /// room that it has not joined.
     Denied,
     /// The nick belongs to another session, or looks like that of another session.
     NickTaken,

@@ -55,7 +55,7 @@ pub trait TakeOver: Send {
 pub enum TakenOver {
     /// The connection has ended, and the stream is closed.
     Ended,
-    /// The protocol hands back a stream inside the stream that it took over.
+    /// The protocol hands back an inner stream, which it carries inside the stream that it took over.
     HandedBack {
         /// The inner stream, such as one of decrypted bytes.
         stream: Stream,
@@ -83,7 +83,7 @@ pub enum Next {
 ///
 /// A protocol that only reads from the stream and writes to it, as a WebSocket handshake does, hands the same `Stream`
 /// back. If that `Stream` wraps a `TcpStream` and no byte was read ahead, the connection then continues on the
-/// `TcpStream` itself, which costs less than a stream that is boxed.
+/// `TcpStream` itself. This saves the allocation and the dynamic dispatch of a boxed stream.
 pub struct Stream {
     ahead: Bytes,
     io: Wrapped,
@@ -109,8 +109,8 @@ impl Stream {
         Self::rewound(Bytes::new(), io)
     }
 
-    /// Wraps a stream from which the bytes `ahead` were already read. Reads of the result return these bytes first. If
-    /// `io` is a `Stream` already, it is extended with the bytes and not wrapped again.
+    /// Wraps a stream from which the bytes `ahead` were already read. The result yields these bytes before it reads
+    /// from `io`. If `io` is already a `Stream`, that stream gets the bytes and is not wrapped again.
     #[must_use]
     pub fn rewound(ahead: Bytes, io: impl AsyncRead + AsyncWrite + Send + 'static) -> Self {
         let io = match downcast::<_, Self>(io) {
@@ -128,7 +128,8 @@ impl Stream {
         Self { ahead, io }
     }
 
-    /// Returns the TCP stream, or the unchanged stream if it is of another type or if bytes were read ahead.
+    /// Returns the TCP stream. Returns `self` as the error if the stream is of another type, or if bytes were read
+    /// ahead.
     pub(crate) fn into_tcp(self) -> Result<TcpStream, Self> {
         match self.io {
             Wrapped::Tcp(tcp) if self.ahead.is_empty() => Ok(tcp),

@@ -29,7 +29,7 @@ impl From<TooSoon> for Refusal {
 ///
 /// # Errors
 ///
-/// Returns the time that the address would have to wait for its limit on answers, if that is longer than 5 s.
+/// Returns the remaining wait of the address if its limit on answers makes it wait longer than 5 s.
 pub(crate) fn may_ask(account: Option<&Arc<AddressAccount>>) -> Result<(), TooSoon> {
     reserve(account, Charge::Answers, 0, Instant::now()).map(drop)
 }

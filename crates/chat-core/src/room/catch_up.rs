@@ -27,13 +27,14 @@ pub(crate) struct CatchUp {
     pub(crate) through: Seq,
     /// The epoch of the log in which `after` and `through` are positions.
     epoch: Epoch,
-    /// Reported to the member before the messages: which other messages the member does not receive, and why.
+    /// A report that the member receives before the messages: which other messages the member does not receive, and
+    /// why. `None` if there is nothing to report.
     missed: Option<Missed>,
     /// Whether the member must learn, after the messages, that further messages may be missing: the room can't follow
     /// its log now, or was closed before its last messages were delivered.
     is_lost: bool,
-    /// Whether the member receives no more items of the room. If the log then begins a new epoch, this `CatchUp`
-    /// reports the epoch, because no item reports the epoch to the member.
+    /// Whether the member receives no items of the room after this part of the log. If the log has begun a new epoch,
+    /// this `CatchUp` reports the epoch, because no later item reports it to the member.
     is_last: bool,
 }
 
@@ -56,7 +57,7 @@ pub(crate) enum Unread {
 }
 
 impl CatchUp {
-    /// Covers the messages after the position `after`, up to and including `through`.
+    /// Creates a `CatchUp` on the messages after the position `after`, up to and including `through`.
     pub(crate) const fn new(after: Seq, through: Position) -> Self {
         Self {
             after,
@@ -68,14 +69,14 @@ impl CatchUp {
         }
     }
 
-    /// Covers no messages, for a member that joins. If the room could not follow its log at that time, the member
-    /// receives a report.
+    /// Covers no messages, for a member that joins. The member receives a report if the room could not follow its log
+    /// at the time of the join.
     pub(crate) const fn none(joined: JoinedAt) -> Self {
         Self::up_to(joined.position.seq, joined)
     }
 
-    /// Covers the messages after the position `after`, up to the end that the log had when a member joined. If the room
-    /// could not follow its log at that time, the member receives a report after the messages.
+    /// Covers the messages after the position `after`, up to the end that the log had when a member joined. After these
+    /// messages, the member receives a report if the room could not follow its log at the time of the join.
     pub(crate) const fn up_to(after: Seq, joined: JoinedAt) -> Self {
         Self {
             is_lost: joined.is_lost,
@@ -83,7 +84,7 @@ impl CatchUp {
         }
     }
 
-    /// Covers no messages. The member receives the report `missed` instead, which says why.
+    /// Covers no messages. Instead, the member receives the report `missed`, which says why it receives no messages.
     pub(crate) const fn unread(missed: Missed, joined: JoinedAt) -> Self {
         Self {
             missed: Some(missed),
@@ -102,15 +103,15 @@ impl CatchUp {
         self.after.0 >= self.through.0
     }
 
-    /// Skips all messages and reports, for a peer to which nothing can be written.
+    /// Skips all messages and all reports. Used for a peer to which nothing can be written.
     pub(crate) const fn skip(&mut self) {
         self.after = self.through;
         self.missed = None;
         self.is_lost = false;
     }
 
-    /// Reads the next messages, at most `limit`, and moves `after` past them. A report that is due is returned alone,
-    /// without messages. If the log can't be read, all remaining messages are reported as missing.
+    /// Reads the next messages, at most `limit`, and moves `after` past them. If a report of missing messages is due,
+    /// returns only the report. If the log can't be read, reports all remaining messages as missing.
     ///
     /// Cancel safe.
     pub(crate) async fn next_page(&mut self, room: &Room, limit: usize) -> CaughtUp {
@@ -154,8 +155,9 @@ impl CatchUp {
 }
 
 impl Room {
-    /// Makes a lagging member receive the room's next items again. Returns the part of the log that the member must
-    /// receive before these items, and whether the member missed changes of presence.
+    /// Ends the lag of a member: from now on, the delivery tasks deliver the room's next items to the member again.
+    /// Returns the part of the log that the member must receive before these items, and whether the member missed
+    /// changes of presence.
     pub(crate) fn go_live(&self, tail: &Tail) -> (CatchUp, bool) {
         let state = self.state.lock();
         let was = tail.go_live(state.cursor);
@@ -193,9 +195,9 @@ impl Room {
         (Subscription { rx, cursor }, catch_up, info)
     }
 
-    /// Returns the room's present cursor for a follower that had reached the cursor `was`, and the part of the log that
-    /// the follower must receive first. If the follower missed changes of presence and the room is not closed, also
-    /// returns the room's present members.
+    /// Returns the room's present cursor, and the part of the log that a follower with the cursor `was` must receive
+    /// first. If the follower missed changes of presence and the room is not closed, also returns the room's present
+    /// members.
     ///
     /// `missed_whispers` says whether the follower may also have missed changes of presence that only followers
     /// receive.
@@ -231,8 +233,8 @@ impl Room {
         match ended {
             None => rest,
             Some(through) if was.epoch == rest.epoch => CatchUp { through, ..rest },
-            // The log began a new epoch after `was`. `ended` may be a position of the old or of the new epoch, so no
-            // messages are read.
+            // The log has begun a new epoch since the cursor `was`. The position `ended` may belong to the old or to
+            // the new epoch, so the part has no messages.
             Some(_) => CatchUp {
                 after: rest.through,
                 ..rest
@@ -300,8 +302,8 @@ pub(crate) struct Resume {
 pub(crate) struct JoinedAt {
     /// The end of the log when the member joined.
     pub(crate) position: Position,
-    /// Whether the room could not follow the log when the member joined. Earlier members have received a report of
-    /// this, but the new member has not.
+    /// Whether the room could not follow the log when the member joined. If so, the earlier members have already
+    /// received a report of this failure, but the new member has not.
     pub(crate) is_lost: bool,
 }
 
@@ -324,13 +326,13 @@ pub(crate) struct Plan {
 }
 
 impl Resume {
-    /// Returns whether the member asks for no earlier messages.
+    /// Returns whether the member asks for no replay: it names no position, and its limit is absent or 0.
     pub(crate) fn is_empty(self) -> bool {
         self.after.is_none() && self.limit.unwrap_or_default() == 0
     }
 
-    /// Decides which earlier messages a joining member receives. The last of these messages is the last one in the log
-    /// when the member joined. Cancel safe.
+    /// Decides which earlier messages a joining member receives. These messages end with the message that was the last
+    /// one in the log at the time of the join. Cancel safe.
     pub(crate) async fn plan(self, room: &Room, joined: JoinedAt) -> Plan {
         let Some(after) = self.after else {
             return Plan {
@@ -368,8 +370,8 @@ impl Resume {
         Plan { catch_up, is_whole }
     }
 
-    /// Returns whether `after` is a position of the log's epoch, and not beyond the end that the log had when the
-    /// member joined.
+    /// Returns whether `after` is a position that the log had when the member joined. The position must not be beyond
+    /// the end of the log. If the member named an epoch, it must be the log's epoch.
     fn knows(self, after: Seq, joined: JoinedAt) -> bool {
         let Position { epoch, seq } = joined.position;
         self.epoch.is_none_or(|seen| seen == epoch) && after <= seq
@@ -394,8 +396,9 @@ impl Resume {
         }
     }
 
-    /// Returns whether the log holds all messages to be replayed and the limit allows all of them. If the limit does
-    /// not allow all of them, the earliest messages are left out of `catch_up` and reported as missing.
+    /// Returns whether the log holds all messages to be replayed and the limit allows all of them. Returns `false` if
+    /// the log can't be read. If there are more messages than the limit, this method removes the earliest from
+    /// `catch_up` and reports them there as missing.
     async fn is_whole(self, room: &Room, catch_up: &mut CatchUp) -> bool {
         let CatchUp {
             after,
@@ -433,8 +436,8 @@ impl Resume {
 }
 
 impl Room {
-    /// Covers the latest messages before a position: at most `limit`, and at most `history_max`. Returns `None` if the
-    /// log holds no message before the position.
+    /// Returns a [`CatchUp`] of the latest messages before a position: at most `limit` messages, and never more than
+    /// `history_max`. Returns `None` if the log holds no message before the position.
     pub(crate) async fn latest(
         &self,
         before: Position,
@@ -470,7 +473,7 @@ pub(crate) enum Step {
     Missed(Missed),
     /// Nothing yet: this step has read a page, and the next step continues.
     GoOn,
-    /// The whole part was read.
+    /// All messages of the backlog were read.
     Done,
 }
 

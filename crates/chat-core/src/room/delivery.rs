@@ -33,7 +33,7 @@ const MEMBERS_PER_TURN: usize = 64;
 /// The most changes of presence that a task collects while it waits for its turn to deliver them.
 const ANNOUNCEMENTS_MAX: usize = 128;
 
-/// Once the items of a [`Round`] have at least this many bytes, no further item is added to the round.
+/// The delivery adds no further item to a [`Round`] whose items have at least this many bytes.
 const ROUND_BYTES_MAX: usize = 256 * 1024;
 
 /// What the delivery tasks of a room know of a member that is reached over a connection.
@@ -57,8 +57,9 @@ struct TailState {
 }
 
 impl Tail {
-    /// Creates the tail of a member that receives items from `cursor` on. With [`Echo::Reply`], the session's messages
-    /// up to `appended` get no reply, because they were published earlier.
+    /// Creates the delivery state of a member that receives items from `cursor` on. `appended` is the last position
+    /// that the hub has appended or delivered. With [`Echo::Reply`], the session's messages up to `appended` get no
+    /// reply, because the session published them before this member joined.
     pub(crate) fn new(
         session: SessionId,
         outbound: Arc<Outbound>,
@@ -89,8 +90,9 @@ impl Tail {
         (!state.live && state.ended.is_none()).then_some(state.cursor)
     }
 
-    /// Returns whether delivery to the member has not reached the position `at` yet, but will. If the room can't follow
-    /// its log, `lost_at` is the number of the item that reports this. Delivery stops after that item.
+    /// Returns whether delivery to the member is still before the position `at`, and will reach it. `lost_at` is `None`
+    /// while the room follows its log. If the room can't follow its log, `lost_at` is the number of the item that
+    /// reports this to the members. Delivery stops after that item.
     pub(crate) fn awaits(&self, at: Position, lost_at: Option<u64>) -> bool {
         let Cursor {
             next, seq, epoch, ..
@@ -126,8 +128,8 @@ impl Tail {
         std::mem::replace(&mut state.cursor, cursor)
     }
 
-    /// Stops delivery to the member. Returns the member's cursor. If the member has left the room, also returns the end
-    /// of the log at that time.
+    /// Stops delivery to the member. Returns the member's cursor. If the member has left the room, also returns the
+    /// position at which the log ended when the member left.
     pub(crate) fn stop(&self) -> (Cursor, Option<Seq>) {
         let mut state = self.state.lock();
         state.live = false;
@@ -141,8 +143,8 @@ impl Tail {
         state.ended = Some(at);
     }
 
-    /// Changes how the member receives items. With [`Echo::Reply`], the session's messages up to `appended` get no
-    /// reply, because they were published earlier.
+    /// Changes how the member receives items. If the echo changes to [`Echo::Reply`], the connection does not reply to
+    /// the session's messages up to `appended`, because they were published before the change.
     pub(crate) fn set_delivery_options(&self, options: DeliveryOptions, appended: Position) {
         let mut state = self.state.lock();
         if options.echo == Echo::Reply && state.options.echo != Echo::Reply {
@@ -151,8 +153,8 @@ impl Tail {
         state.options = options;
     }
 
-    /// Calls [`deliver`](Self::deliver) and catches a panic of the member's stream or encoder, which then ends only
-    /// this member. Returns `false` after a panic.
+    /// Calls [`deliver`](Self::deliver) and catches a panic of the member's stream or encoder. A panic ends only this
+    /// member's connection. Returns `false` after a panic.
     fn deliver_safely(&self, round: &mut Round<'_>, queue_max: usize) -> bool {
         let delivered = catch_unwind(AssertUnwindSafe(|| self.deliver(round, queue_max)));
         if delivered.is_err() {
@@ -247,8 +249,8 @@ pub(crate) struct Place {
 }
 
 impl Shard {
-    /// Adds a member. The caller must hold the room's lock from reading the member's cursor to the end of this call, so
-    /// that the room sends no item in between.
+    /// Adds a member. The caller must hold the room's lock from the read of the member's cursor to the end of this
+    /// call. Otherwise, the room could send an item in between, and the member would miss it.
     pub(crate) fn insert(self: &Arc<Self>, tail: Arc<Tail>) -> Place {
         let mut places = self.places.lock();
         let at = places.free.pop().unwrap_or(places.tails.len());
@@ -372,8 +374,8 @@ async fn turn_to_announce<'a>(
     None
 }
 
-/// Adds an item. If items are missing between the last item and this one, first drops all earlier items: members read
-/// the dropped and the missing ones from the journal.
+/// Adds an item. If items are missing between the last item and this one, first drops all earlier items. Members read
+/// the missing and the dropped items from the journal.
 fn take(items: &mut Vec<Arc<Item>>, item: Arc<Item>) {
     if items
         .last()
@@ -394,8 +396,8 @@ fn take_waiting(rx: &mut broadcast::Receiver<Arc<Item>>, items: &mut Vec<Arc<Ite
                 take(items, item);
             }
             Err(TryRecvError::Lagged(_)) => {
-                // Items are missing before the next item. Members read the missing items and the dropped ones from the
-                // journal.
+                // The ring has dropped items that come before the next item. Members read these items from the journal,
+                // and also the items that are dropped here.
                 items.clear();
             }
             Err(TryRecvError::Empty | TryRecvError::Closed) => break,

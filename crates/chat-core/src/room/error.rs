@@ -92,8 +92,8 @@ pub enum JoinError {
     TooManyRooms(usize),
     /// The hub has this many rooms already, which is the limit.
     Full(usize),
-    /// Sessions from the address of the session's peer have opened this many rooms, which is the limit. All these rooms
-    /// have members.
+    /// The limit for rooms that sessions from one address have opened is reached. The value is the limit. All these
+    /// rooms have members.
     TooManyOpened(usize),
     /// The hub is shutting down.
     Draining,

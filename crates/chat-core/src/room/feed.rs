@@ -13,19 +13,20 @@ use tokio::sync::broadcast;
 /// The most closed rooms that a feed remembers for lagging followers.
 const CLOSED_MAX: usize = 256;
 
-/// The broadcast channel of a hub to its followers. `T` is an item of the broadcast, and `C` is a closed room.
+/// The channel on which a hub broadcasts to its followers. `T` is the type of a broadcast item, and `C` is the type
+/// that describes a closed room.
 pub(crate) struct Feed<T, C> {
     ring: usize,
     tx: OnceLock<broadcast::Sender<T>>,
     closed: Mutex<ClosedRooms<C>>,
 }
 
-/// The rooms that were closed last.
+/// The rooms that were closed most recently.
 struct ClosedRooms<C> {
     /// How many rooms were closed so far. The number of a closed room is how many rooms were closed before it.
     count: u64,
-    /// The rooms that were closed last, oldest first: at most [`CLOSED_MAX`]. Lagging followers may have missed the
-    /// items that reported their closing.
+    /// The rooms that were closed last, oldest first: at most [`CLOSED_MAX`]. A lagging follower may have missed the
+    /// item that reported that a room was closed.
     latest: VecDeque<C>,
 }
 
@@ -48,8 +49,9 @@ impl<T: Clone, C: Clone> Feed<T, C> {
         tx.subscribe()
     }
 
-    /// Remembers a closed room for lagging followers, and calls `send` with the number of the closed room. `send` must
-    /// send the item that reports the closing. Followers receive these items in the order of the numbers.
+    /// Remembers a closed room for lagging followers. Then calls `send` with the number of the closed room. `send` must
+    /// send the item that reports that the room is closed. Followers receive these items in the order of the rooms'
+    /// numbers.
     pub(crate) fn close(&self, room: impl FnOnce() -> C, send: impl FnOnce(u64)) {
         let mut closed = self.closed.lock();
         if self.tx.get().is_some_and(|tx| tx.receiver_count() > 0) {

@@ -26,8 +26,8 @@ use tokio::time::Instant;
 const RETRY_MIN: Duration = Duration::from_millis(100);
 const RETRY_MAX: Duration = Duration::from_secs(10);
 
-/// After the log was lost: how long a new stream that yields nothing must last before the log counts as followed again.
-/// A log may return a stream before it knows whether it can connect.
+/// The time that a new stream of a lost log must last, if it yields nothing, before the log counts as followed again. A
+/// log may return a stream before it knows whether it can connect.
 const FOUND_AFTER: Duration = Duration::from_secs(1);
 
 /// Delivers the items of the log's stream to the members until the room is gone. When the stream ends, asks the log for
@@ -62,13 +62,14 @@ fn deliver(
                 };
             }
         };
-        // The result is irrelevant: the room is gone in either case.
+        // Both possible results mean that the room is gone.
         let _: Option<Option<Infallible>> = stop.run_until_cancelled(deliver).await;
     }
 }
 
-/// Delivers the items of the stream until the stream ends. If `is_lost`, the log counts as lost until the stream yields
-/// an item or has lasted for [`FOUND_AFTER`]. Returns whether the log still counts as lost; `None` if the room is gone.
+/// Delivers the items of the stream until the stream ends. If `is_lost`, the room has lost the log: it can't follow the
+/// log. The log is found again once the stream yields an item or has lasted for [`FOUND_AFTER`]. Returns whether the
+/// log is still lost. Returns `None` if the room is gone.
 async fn deliver_all(
     room: &Weak<Room>,
     mut followed: BoxStream<'static, Followed>,
@@ -100,7 +101,7 @@ async fn deliver_all(
 }
 
 impl Room {
-    /// Creates a room from a log that was just opened. Follows the log if the log returns a stream.
+    /// Creates a room from a log that was just opened. If the log returns a stream, starts a task that follows the log.
     pub(crate) fn open(
         name: RoomName,
         key: Arc<str>,
@@ -192,7 +193,7 @@ impl Room {
         catch_unwind(AssertUnwindSafe(|| self.log.follow(after))).ok()?
     }
 
-    /// Notes that the room follows the lost log again.
+    /// Records that the room follows its log again after the log was lost. Also writes a line to the program's log.
     fn find_log(&self) {
         if let Some(following) = &self.following {
             let _state = self.state.lock();
@@ -203,7 +204,7 @@ impl Room {
         }
     }
 
-    /// Reports to the members that messages are missing which no member receives.
+    /// Tells all members of the room which messages none of them receives, and why.
     pub(super) fn send_missed(self: &Arc<Self>, state: &mut State, missed: Missed) {
         let body = Body::Missed(self.name.clone(), missed);
         self.send(state, SessionId::NOBODY, body);

@@ -1,5 +1,5 @@
-//! The state of a log that several hubs append to, and that the room follows: the room delivers what the log's stream
-//! yields.
+//! The state of a log that several hubs append to. The room follows such a log: it delivers the messages that the log's
+//! stream yields.
 //!
 //! Invariant: the room counts as settled only when it has delivered all messages that this hub has appended.
 
@@ -13,14 +13,14 @@ pub(super) const LOST: &str = "it can't be followed now";
 /// The value of [`Following::lost_at`] while the room follows the log. No item of a room has this number.
 const NOT_LOST: u64 = u64::MAX;
 
-/// Which messages the room has yet to deliver from a log that several hubs append to, and whether the log is lost: its
-/// stream has ended, so the room can't follow the log.
+/// The state of a room whose log several hubs append to: which messages the room has yet to deliver, and whether the
+/// log is lost. A log is lost while its stream has ended, because the room then can't follow the log.
 #[derive(Debug)]
 pub(super) struct Following {
     /// The position of the last message that this hub has appended. The room counts as settled once it has delivered
     /// the messages up to this position.
     appended: AtomicU64,
-    /// The number of the item that reports to the members that the stream has ended; [`NOT_LOST`] while the room
+    /// The number of the item that tells the members that the stream of the log has ended. [`NOT_LOST`] while the room
     /// follows the log.
     lost_at: AtomicU64,
     stop: CancellationToken,
@@ -73,7 +73,7 @@ impl Following {
         self.appended.store(tail.0, Ordering::Relaxed);
     }
 
-    /// Notes that the stream has ended. `number` is the number of the item that reports the end to the members.
+    /// Records that the log's stream has ended. `number` is the number of the item that tells the members so.
     pub(super) fn lose(&self, number: u64) {
         self.lost_at.store(number, Ordering::Relaxed);
     }

@@ -14,8 +14,8 @@ use std::sync::Arc;
 /// One item of a room's broadcast. Everything that members receive is an item, and all members receive the items in one
 /// order.
 pub(crate) struct Item {
-    /// The number of the item in its room. Numbers grow by one. A number is skipped if the log may hold messages that
-    /// were not delivered: members notice this and read the log.
+    /// The number of the item in its room. Numbers grow by one. If the log may hold messages that were not delivered,
+    /// the room skips a number. Members notice the skipped number and read the log.
     pub(crate) number: u64,
     /// The [`Cursor`] of a member that has received this item.
     pub(crate) end: Cursor,
@@ -33,12 +33,13 @@ pub(crate) enum Body {
     Presence(Arc<Presence>),
     /// The number of members. Sent instead of each change of presence in a room with too many members.
     Count(RoomName, usize),
-    /// Messages that no member receives, and why.
+    /// The room is closed: the number of the closed room, and the reason. The item notifies members in process and
+    /// followers. A member over a connection is notified by its connection, without this item.
     Missed(RoomName, Missed),
-    /// The room is closed: the number of the closed room, and the reason. The item notifies members in process; a
-    /// connection notifies its peer in another way.
+    /// The room is closed. The values are the number of the closed room, and the reason. The item notifies members in
+    /// process. A connection notifies its peer in another way.
     Closed(u64, Arc<str>),
-    /// Shows nothing, but makes each member in process check whether its session is ending.
+    /// Shows nothing to the peer. Makes each in-process member check whether its session is ending.
     Nudge,
 }
 
@@ -138,13 +139,12 @@ impl fmt::Debug for Item {
     }
 }
 
-/// The messages of a session to which the connection has replied before delivery reached them; see [`Echo::Reply`].
+/// The messages of a session that the connection has answered before delivery reached them; see [`Echo::Reply`].
 #[derive(Debug)]
 pub(super) struct Answered {
     /// The connection has replied to all messages of the session up to this position.
     pub(super) through: Position,
-    /// The batch to which the connection has replied last. The batch counts as answered in whichever epoch the log
-    /// holds it.
+    /// The batch to which the connection has replied last. The batch counts as answered whatever its epoch is.
     pub(super) last: Option<Arc<Batch>>,
 }
 
@@ -156,8 +156,8 @@ impl Answered {
         }))
     }
 
-    /// Returns whether the connection has replied to these messages of the session. `epoch` is the epoch in which the
-    /// log holds the messages.
+    /// Returns whether the connection has already replied to `batch`, whose author is the session. `epoch` is the epoch
+    /// in which the log holds the batch.
     pub(super) fn has(&self, batch: &Batch, epoch: Epoch) -> bool {
         let is_last = |last: &Arc<Batch>| last.last() == batch.last() && last.at() == batch.at();
         self.through.epoch == epoch && batch.last() <= self.through.seq
@@ -174,7 +174,7 @@ pub(crate) struct Cursor {
     pub(crate) seq: Seq,
     /// The epoch of the log when the previous item was sent.
     pub(crate) epoch: Epoch,
-    /// How many changes of presence the room had announced up to the previous item.
+    /// The number of changes of presence that the room had announced by the end of the previous item.
     pub(crate) presences: u64,
 }
 
@@ -202,7 +202,7 @@ impl Cursor {
 pub(crate) struct DeliveryOptions {
     pub(crate) encoder: Arc<dyn Encoder>,
     pub(crate) echo: Echo,
-    /// Whether a change of a session is delivered only once, however many rooms announce the change.
+    /// Whether the peer receives a change of a session only once, even if several of its rooms announce the change.
     pub(crate) has_changes_once: bool,
 }
 

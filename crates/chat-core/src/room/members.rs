@@ -19,8 +19,8 @@ use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The most nicks in a description of a room that does not list all members. The default of
-/// [`Limits::announce`](crate::Limits::announce) is the same number, so by default a room that announces each arrival
+/// The most nicks in a description of a room, unless the description lists all members. The default of
+/// [`Limits::announce`](crate::Limits::announce) is the same number. So by default, a room that announces each arrival
 /// lists all its members. A line has space for this many nicks.
 const INFO_NICKS_MAX: usize = 100;
 
@@ -40,14 +40,15 @@ pub(crate) struct Listed {
     pub(crate) is_shared: bool,
 }
 
-/// A change of presence. If several rooms of the session announce the change, all of them announce it under one number.
+/// A change of presence, and the number under which all rooms of the session announce it. The number is `None` if only
+/// one room announces the change.
 struct Change {
     change: PresenceChange,
     number: Option<NonZeroU32>,
 }
 
 impl From<PresenceChange> for Change {
-    /// Creates a change without a number, which only one room announces.
+    /// Creates a change that only one room announces. Such a change has no number.
     fn from(change: PresenceChange) -> Self {
         Self {
             change,
@@ -85,7 +86,8 @@ impl State {
         is_double
     }
 
-    /// Counts one session less under a nick. Returns whether other sessions still have the nick.
+    /// Removes one session from the count of the sessions that share a nick. Returns whether other sessions still have
+    /// the nick.
     fn unshare(&mut self, nick: &Nick) -> bool {
         let Some(count) = self.shared.get_mut(nick) else {
             return false;
@@ -101,8 +103,8 @@ impl State {
 }
 
 impl Room {
-    /// Adds a member in process, which receives the room's items through its own receiver. Returns `None` if the room
-    /// is gone.
+    /// Adds a session of this process as a member. The member receives the room's items through a receiver of its own.
+    /// Returns `None` if the room is gone.
     pub(crate) fn join(
         self: &Arc<Self>,
         session: &Arc<Participant>,
@@ -160,8 +162,8 @@ impl Room {
         }
     }
 
-    /// Takes a member out for the application, and announces the removal. Returns `None` if the session is not in the
-    /// room.
+    /// Removes a member from the room for the application, and announces the removal. Returns `None` if the session is
+    /// not in the room.
     pub(crate) fn remove(
         self: &Arc<Self>,
         session: SessionId,
@@ -184,8 +186,8 @@ impl Room {
         Some(state.members.len())
     }
 
-    /// Takes all members out and marks the room as gone: a session that wants to join must open the room anew. Messages
-    /// that the journal has not stored by now are reported as missing, and are not delivered later.
+    /// Removes all members and marks the room as gone. A session that wants to join must open the room again. Messages
+    /// that the journal has not stored yet are reported as missing, and are not delivered later.
     pub(crate) fn close(self: &Arc<Self>, reason: &Arc<str>) -> Vec<Removed> {
         let mut state = self.state.lock();
         state.is_uncertain |= !self.has_settled(&state);
@@ -201,7 +203,7 @@ impl Room {
         for tail in members.values().filter_map(|member| member.tail.as_ref()) {
             tail.end(state.cursor.seq);
         }
-        // One item notifies all members in process. Members over connections are notified by their connections.
+        // One item notifies all in-process members. Members over connections are notified by their connections.
         let closed = || Closed {
             room: Arc::downgrade(self),
             name: self.name.clone(),
@@ -256,8 +258,8 @@ impl Room {
         match (keeps_old, has_new) {
             (false, false) if state.hushed => self.whisper(session, nick, change),
             (false, false) => self.announce(state, session, nick, change),
-            // The author is `NOBODY`, because a member in process takes an arrival or departure of its own session for
-            // the end of its membership.
+            // The author is `NOBODY`. If the author were the session itself, the session's in-process member would take
+            // the arrival or departure for the end of its own membership.
             (true, false) => self.announce_arrival(state, SessionId::NOBODY, &to),
             (false, true) => {
                 let left = PresenceChange::Left { reason: None };
@@ -389,7 +391,7 @@ impl Room {
         }
         if state.unshare(&occupant.nick) {
             // The departure is not announced, because another session keeps the nick. This item makes the session's
-            // member in process notice that the session has left.
+            // in-process member notice that the session has left.
             self.send(state, session, Body::Nudge);
         } else {
             self.announce_departure(state, session, &occupant.nick, change);
@@ -412,8 +414,8 @@ impl Room {
         }
         self.whisper(session, nick.clone(), change);
         if state.count() <= limit - limit / 4 {
-            // Announcements begin again at three quarters of the limit, so that one member that keeps joining and
-            // leaving does not switch them on and off.
+            // Announcements begin again only at three quarters of the limit. Otherwise one member that keeps joining
+            // and leaving could switch them on and off.
             state.hushed = false;
             self.announce(
                 state,
@@ -424,13 +426,15 @@ impl Room {
         } else {
             self.count_soon(state);
             if self.tx.receiver_count() > state.shards.len() {
-                // The session that left may have a member in process. This item makes that member notice the departure.
+                // The session that left may have a reader in this process. This item wakes the reader, which then
+                // notices the departure.
                 self.send(state, session, Body::Nudge);
             }
         }
     }
 
-    /// Announces that a member has joined.
+    /// Announces that a member has joined. A room with too many members reports the join only to the hub's followers.
+    /// The room then announces `Hushed` once, and later sends the number of members.
     fn announce_arrival(self: &Arc<Self>, state: &mut State, session: SessionId, nick: &Nick) {
         let limit = self.context.limits.announce;
         if state.count() <= limit && !state.hushed {
@@ -470,8 +474,8 @@ impl Room {
         Some(self.room_info(state))
     }
 
-    /// Returns the description of the room. The description has all nicks, or the first [`INFO_NICKS_MAX`] if the room
-    /// is too big to announce each change.
+    /// Returns the description of the room with all nicks. If the room is too big to announce each change, the
+    /// description has only the first [`INFO_NICKS_MAX`] nicks.
     pub(super) fn whole_info(&self, state: &State) -> RoomInfo {
         let mut info = self.room_info(state);
         if !state.hushed {
@@ -521,7 +525,8 @@ impl Room {
         self.send(state, session, Body::Presence(Arc::new(presence)));
     }
 
-    /// Sends the change to the followers of the hub only. For rooms that have too many members to announce each change.
+    /// Sends the change to the followers of the hub, but not to the members of the room. This is for rooms that have
+    /// too many members to announce each change.
     fn whisper(self: &Arc<Self>, session: SessionId, nick: Nick, change: Change) {
         self.context.feed.send(|| Told {
             room: Arc::clone(self),
@@ -539,8 +544,8 @@ impl Room {
         }
     }
 
-    /// Returns the shard for one more member: the shard with the fewest members. Adds a new shard if each one has at
-    /// least [`MEMBERS_PER_SHARD_MIN`] members and the room may have a further shard.
+    /// Returns the shard for one more member: the shard with the fewest members. If each shard has at least
+    /// [`MEMBERS_PER_SHARD_MIN`] members and the room may have a further shard, adds a new one and returns it.
     fn shard(&self, state: &mut State) -> Arc<Shard> {
         let emptiest = state.shards.iter().min_by_key(|shard| shard.len());
         if let Some(shard) = emptiest

@@ -14,7 +14,7 @@ pub(super) struct Occupant {
     pub(super) session: Arc<Participant>,
     /// The number of this membership. It distinguishes this membership from a later one of the same session.
     pub(super) seat: SeatNumber,
-    /// How items are delivered to the member; `None` for a member in process, which has no connection.
+    /// How the room delivers items to the member; `None` for a member in process, which has no connection.
     pub(super) tail: Option<Arc<Tail>>,
 }
 
@@ -22,7 +22,7 @@ pub(super) struct Occupant {
 pub(crate) struct Removed {
     pub(crate) session: Arc<Participant>,
     pub(crate) seat: SeatNumber,
-    /// Whether the session has a connection. The hub must then notify the connection.
+    /// Whether the session has a connection. If so, the hub must notify the connection of the removal.
     pub(crate) has_wire: bool,
 }
 

@@ -21,15 +21,17 @@ use tokio::io::AsyncWrite;
 /// The most byte ranges in one vectored write; the kernel accepts up to 1,024.
 const PARTS_PER_WRITE: usize = 64;
 
-/// A queued slice keeps its whole buffer in memory. If the slices of a delivery make up less than one part in
-/// `SHARED_MIN` of the buffer, they are copied instead.
+/// If the slices of a delivery make up less than 1/`SHARED_MIN` of their buffer, they are copied. A slice that is not
+/// copied keeps the whole buffer in memory while the slice is queued.
 const SHARED_MIN: usize = 4;
 
-/// The most changes of sessions that a connection remembers as delivered. Several rooms announce the same change. If a
-/// room announces a change after this many other changes, the peer receives the change twice.
+/// The maximum number of changes, such as a new nick, that a connection remembers as delivered. Several rooms announce
+/// the same change, and the peer receives only the first announcement. If a room announces a change after this many
+/// other changes, the peer receives the change twice.
 const TOLD_MAX: usize = 256;
 
-/// The most bytes of memory that queued bytes may keep allocated, as a multiple of the most bytes that may be queued.
+/// A connection's queue counts as full if its bytes keep too much memory allocated. The limit is this many times the
+/// queue's maximum length. Queued bytes may be short parts of long buffers, which stay in memory as a whole.
 const PINNED_MAX: usize = 2;
 
 /// The shared sending half of a connection.
@@ -58,8 +60,8 @@ struct Inner {
 
 #[derive(Default)]
 struct Rare {
-    /// The latest changes of sessions that were delivered to the connection, if the connection wants each change only
-    /// once.
+    /// The latest changes that were delivered to the connection. Kept only if the connection wants each change of a
+    /// session once, and not from every room of the session.
     told: VecDeque<SharedChange>,
     /// The session's own message to which the connection must reply next. Deliveries of rooms are held back until the
     /// connection has written the reply.
@@ -73,15 +75,17 @@ pub(super) type SharedChange = (SessionId, NonZeroU32);
 struct Queue {
     parts: VecDeque<Part>,
     bytes: usize,
-    /// How many bytes of memory the parts keep alive: at least as many as `bytes`.
+    /// How many bytes of memory the parts keep allocated. At least `bytes`; more if a part is a slice of a longer
+    /// buffer.
     pinned: usize,
 }
 
 /// Queued bytes: a copy, or a slice of a buffer that other connections may share.
 struct Part {
     bytes: Bytes,
-    /// How many bytes of memory count as freed when the part leaves the queue. For a copy: the length of the copy. For
-    /// the last slice of a buffer in the queue: the length of the whole buffer. For an earlier slice: 0.
+    /// By how many bytes `Queue::pinned` shrinks once the part leaves the queue. For a copy: the length of the copy. A
+    /// delivery without a copy adds slices of one buffer: 0 for each slice but the last, and the length of the whole
+    /// buffer for the last slice.
     pinned: usize,
 }
 
@@ -108,8 +112,8 @@ pub(crate) enum Delivered {
 /// The state of a connection's output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Progress {
-    /// How many bytes wait for the stream: the queued bytes, and the bytes of rooms that are held back. One byte more
-    /// is counted while the stream may still buffer bytes that it has accepted.
+    /// How many bytes wait for the stream: the queued bytes, and the bytes that rooms have delivered and that are held
+    /// back. The value is one higher while the stream may still buffer bytes that it has accepted.
     pub(crate) waiting: usize,
     /// How many bytes wait, as in `waiting`, but without the bytes of rooms that are held back.
     pub(crate) waiting_ahead: usize,
@@ -117,7 +121,7 @@ pub(crate) struct Progress {
     pub(crate) written: u64,
     /// Whether the stream failed.
     pub(crate) broken: bool,
-    /// Whether the connection must reply to a message of the session; see [`Outbound::take_due`].
+    /// Whether the connection must reply to the message that [`Outbound::take_due`] returns.
     pub(crate) is_due: bool,
 }
 
@@ -147,12 +151,12 @@ impl Outbound {
         self.0.lock().deliver(whole, parts, queue_max)
     }
 
-    /// Delivers the parts of `whole` that `choose` picks, as [`deliver`](Self::deliver) does. The argument of `choose`
-    /// is the changes of sessions that were delivered to the connection lately. If the parts are accepted, `changes`
-    /// count as delivered, too.
+    /// Delivers some of the parts of `whole`, as [`deliver`](Self::deliver) does. `choose` returns these parts. Its
+    /// argument is the list of changes that were delivered to the connection lately. If the parts are accepted,
+    /// `changes` are added to the list.
     ///
-    /// The output stays locked from the choice to the delivery: if two rooms announce a change at the same time, only
-    /// one of the rooms delivers the change.
+    /// The output stays locked from the choice to the delivery. So if two rooms announce a change at the same time,
+    /// only one of the rooms delivers the change.
     pub(super) fn deliver_once(
         &self,
         whole: &Bytes,
@@ -381,7 +385,7 @@ impl Inner {
         }
     }
 
-    /// Counts the accepted bytes of a write and returns their number. If the stream failed or accepts nothing more,
+    /// Adds the bytes that a write accepted to `written`, and returns their number. If the write accepted no bytes,
     /// closes the output and wakes the connection.
     fn note(&mut self, result: io::Result<usize>) -> usize {
         let taken = result.unwrap_or(0);

@@ -15,8 +15,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
-/// The error of a mailbox that accepts no direct message. The most messages that may wait are waiting already, or the
-/// session is about to end.
+/// The error of a mailbox that accepts no direct message: either the mailbox is full, or the session is about to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct MailboxFull;
 
@@ -31,7 +30,8 @@ pub(crate) struct Participant {
     pub(crate) rooms: Mutex<JoinedRooms>,
     /// The [`SeatNumber`] of the session's next membership in a room.
     pub(crate) seats: AtomicU64,
-    /// The number that the session's next change gets, if several rooms announce the change.
+    /// The number of the session's next change that several rooms announce, such as a new nick. A change that at most
+    /// one room announces gets no number.
     changes: AtomicU32,
     is_closing: AtomicBool,
     /// The digest of the client's token, if the client has a token.
@@ -172,8 +172,8 @@ impl Participant {
         left: impl Fn(&Arc<Room>),
         release: impl FnOnce(&Nick),
     ) -> bool {
-        // Held to the end of this method, so that the nick is not free before the session has left all rooms, and the
-        // session can't join another room.
+        // This lock is held until the method returns. Meanwhile the session can't enter another room or change its
+        // nick. So the nick becomes free only after the session has left all rooms.
         let _naming = self.naming.lock();
         let rooms = {
             let mut rooms = self.rooms.lock();
@@ -192,8 +192,8 @@ impl Participant {
         true
     }
 
-    /// Returns the number of a change that `rooms` rooms announce. Returns `None` if at most one room announces the
-    /// change, because such a change needs no number.
+    /// Returns a number for a change of the session that `rooms` rooms announce. Returns `None` if at most one room
+    /// announces the change, because only a change that several rooms announce needs a number.
     pub(crate) fn number_change(&self, rooms: usize) -> Option<NonZeroU32> {
         let number = (rooms > 1).then(|| self.changes.fetch_add(1, Ordering::Relaxed));
         number.and_then(NonZeroU32::new)

@@ -17,12 +17,12 @@ pub(crate) trait Viewer {
     /// Returns the room that the viewer reads.
     fn room(&self) -> &Arc<Room>;
 
-    /// Returns the session whose own messages and changes of presence the reader may leave out; `None` if the viewer has
-    /// no session.
+    /// Returns the viewer's session; `None` if the viewer has none. The reader may leave out the session's own messages
+    /// and changes of presence.
     fn session(&self) -> Option<SessionId>;
 
-    /// Returns whether the viewer is about to end. The reader then yields only the events that happened before, and
-    /// ends.
+    /// Returns whether the viewer is about to end. The reader then yields only the events that have already happened,
+    /// and ends.
     fn is_ending(&self) -> bool;
 }
 
@@ -32,7 +32,7 @@ pub(crate) struct Reader {
     rx: broadcast::Receiver<Arc<Item>>,
     cursor: Cursor,
     echo: Echo,
-    /// Whether the viewer is about to end. `next` then returns only the events that happened before.
+    /// Whether the viewer is about to end. `next` then returns only the events that precede the end.
     is_ending: bool,
     /// Whether the reader receives no further events, because the viewer has left the room or the room is closed.
     is_over: bool,
@@ -42,7 +42,8 @@ pub(crate) struct Reader {
     is_replaying: bool,
     /// The part of the log that the reader has yet to return.
     backlog: Option<Backlog>,
-    /// The room's present members, after the reader missed changes of presence. `next` returns them.
+    /// The room's present members. Set if the reader has missed changes of presence. `next` then returns the members as
+    /// [`Event::Present`].
     missed_presence: Option<Box<RoomInfo>>,
 }
 
@@ -54,8 +55,8 @@ impl Reader {
     pub(crate) fn new(subscription: Subscription, viewer: &impl Viewer) -> Self {
         let Subscription { rx, cursor } = subscription;
         Self {
-            // This check follows the subscription. If the viewer begins to end after the check, the room sends an item
-            // that makes the reader check again.
+            // The subscription already exists. If the viewer begins to end after this check, the room sends an item.
+            // The reader receives the item and checks again.
             is_ending: viewer.is_ending(),
             is_over: false,
             rx,
@@ -78,7 +79,7 @@ impl Reader {
         self.cursor.epoch
     }
 
-    /// Makes `next` return this part of the log first, as [`Event::Replayed`].
+    /// Makes `next` return the messages of `catch_up` first, as [`Event::Replayed`].
     pub(crate) fn replay(&mut self, catch_up: CatchUp) {
         self.is_replaying = true;
         self.backlog = Some(Backlog::new(catch_up));
@@ -115,8 +116,8 @@ impl Reader {
         }
     }
 
-    /// Receives the next item of the room's broadcast. Returns `None` once the viewer is about to end and no item is
-    /// left.
+    /// Receives the next item of the room's broadcast. Returns `None` if no further item will come: the viewer has left
+    /// the room, the room is closed, or the viewer is about to end and no item is left.
     async fn receive(&mut self, room: &Room) -> Option<Result<Arc<Item>, Lagged>> {
         if self.is_over {
             return None;
@@ -179,7 +180,8 @@ impl Reader {
         }
     }
 
-    /// Subscribes again to the room's later events. `next` then reads from the log the messages that the reader missed.
+    /// Subscribes again to the room's later events. After this call, `next` reads the messages that the reader missed
+    /// from the log.
     fn fall_behind(&mut self, viewer: &impl Viewer) {
         let (subscription, catch_up, info) = viewer.room().subscribe_anew(self.cursor);
         self.missed_presence = info.map(Box::new);

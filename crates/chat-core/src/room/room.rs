@@ -4,7 +4,7 @@
 //! lock is released. So all members see one order, and a member that joins knows exactly which item is its first.
 //!
 //! Locks are taken in this order: the hub's rooms; the room; one of roster, keys, tail and shard; outbound. No lock is
-//! held across an `.await`, except the lock for opening a room, which is taken first.
+//! held across an `.await`, with one exception: the lock for opening a room, which is taken before all other locks.
 
 use crate::event::Presence;
 use crate::limits::Limits;
@@ -38,7 +38,7 @@ use tokio_util::task::TaskTracker;
 const PENDING_APPENDS_MAX: usize = 1024;
 
 /// The most messages with keys that the room reads when it searches the log for a message that the journal may have
-/// stored. Fewer messages can have followed that message.
+/// stored. The limit assumes that fewer messages with keys have followed the message.
 const LOOKED_THROUGH_MAX: usize = 4096;
 
 /// The address whose session opened a room. `None` if the limits for addresses do not apply to the session; all such
@@ -93,8 +93,8 @@ pub(crate) struct Room {
     pub(crate) opener: Opener,
     /// The [`Cursor`] of a member that has received none of the room's items.
     pub(crate) begin: Cursor,
-    /// The state of a log that other hubs append to, too. `None` if only this hub appends to the log, and the room
-    /// delivers what this hub appends.
+    /// The state of a log that other hubs append to, too. `None` if only this hub appends to the log. The room then
+    /// delivers the messages that this hub appends.
     pub(super) following: Option<Following>,
     pub(super) log: Arc<dyn DynLog>,
     pub(super) tx: broadcast::Sender<Arc<Item>>,
@@ -112,11 +112,12 @@ pub(super) struct State {
     /// The nicks of the sessions that have an account, and how many sessions in the room have each of these nicks. Only
     /// sessions of one account share a nick.
     pub(super) shared: HashMap<Nick, usize>,
-    /// How many sessions the room has, minus how many different nicks these sessions have.
+    /// The number of sessions in the room, minus the number of different nicks of these sessions.
     pub(super) doubles: usize,
     /// The cursor of a member that joins now.
     pub(super) cursor: Cursor,
-    /// The end of the log when its epoch began, or when the room was opened.
+    /// The end of the log when the room was opened. If the log began a new epoch later, the end of the log when the
+    /// room learned of this epoch.
     pub(super) epoch_began: Seq,
     pub(super) topic: Topic,
     /// Whether the room has too many members to announce each change of presence.
@@ -129,12 +130,14 @@ pub(super) struct State {
     /// How many sessions use the room without being in it.
     pub(super) visits: usize,
     pub(super) shards: Vec<Arc<Shard>>,
-    /// Whether the log may hold messages that were not delivered. Members then read the log before they receive the
-    /// next message. If the room is closed, they receive a report instead.
+    /// Whether the log may hold messages that were not delivered. If so, each member reads the log before it receives
+    /// the next message. If the room is closed, each member receives a report instead: messages may be missing.
     pub(super) is_uncertain: bool,
-    /// Appends that the journal has not finished, oldest first.
+    /// Whether a task commits the appends in `pending`. While such a task runs, the room adds every new append to
+    /// `pending`.
     pub(super) pending: VecDeque<PendingAppend>,
-    /// Whether a task commits the appends in `pending`. As long as one does, every new append is queued in `pending`.
+    /// Whether a task commits the appends in `pending`. While a task does this, every new append is queued in
+    /// `pending`.
     pub(super) sequencing: bool,
 }
 
@@ -143,7 +146,7 @@ pub(super) struct State {
 pub(crate) enum Standing {
     /// In the name of a member, which must be in the room.
     Member,
-    /// In the name of a session that need not be in the room.
+    /// In the name of a session, which may be outside the room.
     Outside,
 }
 
@@ -160,9 +163,9 @@ pub(super) enum Lifecycle {
 }
 
 pub(super) struct PendingAppend {
-    /// When the hub accepted the messages.
+    /// The time at which the hub accepted the messages.
     at: Timestamp,
-    /// The log's epoch when the hub accepted the messages.
+    /// The log's epoch at the time when the hub accepted the messages.
     epoch: Epoch,
     claims: Vec<Claim>,
     append: BoxFuture<'static, Result<Appended, JournalError>>,
@@ -374,8 +377,8 @@ impl Room {
         state.visits == 0
     }
 
-    /// Marks the room as gone if it has no members, no session uses it from outside, no append is pending, and the hub
-    /// is not about to close the room. Returns whether the room is gone.
+    /// Marks the room as gone if it has no members, no session outside the room uses it, no append is pending, and the
+    /// hub is not about to close it. Returns whether the room is gone.
     pub(crate) fn retire(&self) -> bool {
         let mut state = self.state.lock();
         let is_unused = state.members.is_empty() && state.visits == 0;
@@ -417,8 +420,8 @@ impl Room {
                 }
                 return Ok(Appended::Duplicate(seq));
             }
-            // The followed log will yield the messages if it holds them. The keys of the messages are released, because
-            // such a log checks keys itself.
+            // If the log holds the messages, its stream will yield them. Returning drops `claims` and thus releases the
+            // keys of the messages. A log that several hubs share checks keys itself.
             Err(error) if self.is_shared() => return Err(PublishError::Journal(error)),
             Err(error) => {
                 if let JournalError::Uncertain(_) | JournalError::Gone = error {
@@ -431,7 +434,8 @@ impl Room {
         claims.into_iter().for_each(|claim| claim.settle(&batch));
         self.context.counters.messages_in.add(batch.len());
         match &self.following {
-            // Positions of an earlier epoch are ignored. They say nothing about which messages are yet to be delivered.
+            // Positions of an earlier epoch are ignored, because they do not tell which messages of the current epoch
+            // are yet to be delivered.
             Some(following) if epoch == state.cursor.epoch => following.note_appended(&batch),
             Some(_) => {}
             None => self.deliver(state, Arc::clone(&batch)),
@@ -457,9 +461,9 @@ impl Room {
         self.send(state, batch.author(), Body::Messages(batch));
     }
 
-    /// Searches the log for the messages of `claims`, which the journal may have stored. Remembers the keys of the
-    /// messages that it finds, and releases the other keys. Until the search ends, a client that repeats one of these
-    /// messages waits.
+    /// Searches the log for the messages of `claims`: the journal did not report whether it stored them. Remembers the
+    /// keys of the messages that it finds, and releases all other keys. A client that repeats one of the messages waits
+    /// until the search ends.
     fn look_for(self: &Arc<Self>, claims: Vec<Claim>, since: Timestamp) {
         if claims.is_empty() {
             return;
@@ -527,7 +531,7 @@ impl Room {
         state.lifecycle == Lifecycle::Gone || !state.sequencing && has_passed()
     }
 
-    /// Wakes the tasks that wait for the room to settle, if it has settled.
+    /// If the room has settled, wakes the tasks that wait in [`settled`](Self::settled).
     pub(super) fn notify_settled(&self, state: &State) {
         if self.has_settled(state) {
             self.settled.notify_waiters();
@@ -561,7 +565,7 @@ impl fmt::Debug for Room {
     }
 }
 
-/// A receiver of a room's broadcast, and the cursor before the first item that it yields.
+/// A receiver of a room's broadcast, and the cursor before the first item that the receiver yields.
 #[derive(Debug)]
 pub(crate) struct Subscription {
     pub(crate) rx: broadcast::Receiver<Arc<Item>>,

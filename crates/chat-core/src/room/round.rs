@@ -14,16 +14,17 @@ use std::sync::Arc;
 /// Items of a room that are delivered together, in one write for each member.
 pub(super) struct Round<'a> {
     pub(super) items: &'a [Arc<Item>],
-    /// The number of the first item.
+    /// The number of the first item of the round.
     pub(super) first: u64,
     /// The cursor of a member that has received all items.
     pub(super) end: Cursor,
-    /// The authors of the items, sorted. Depending on its echo, an item's author may have to skip the item.
+    /// The authors of the items, sorted. An item's author may not receive the item; see [`Item::is_for`].
     authors: Vec<SessionId>,
     encodings: Vec<Encoding>,
-    /// Whether an item announces a change of a session that other rooms of the session announce, too.
+    /// Whether an item announces a change that concerns all rooms of a session, so that each of these rooms announces
+    /// it.
     has_shared_changes: bool,
-    /// Whether an item reports messages that no member receives.
+    /// Whether an item of the round is a [`Body::Missed`]: it reports messages that no member receives.
     pub(super) has_missed: bool,
     /// How many messages and changes of presence were delivered so far, summed over the members.
     pub(super) deliveries: usize,
@@ -62,8 +63,8 @@ impl<'a> Round<'a> {
         }
     }
 
-    /// Finds the first item at or after the index `at` that holds messages of this session, if the connection has not
-    /// replied to them. Returns the index of the item, and the messages.
+    /// Finds the first item, at the index `at` or later, that holds messages of this session to which the connection
+    /// has not replied. Returns the index of the item, and the messages.
     pub(super) fn own_message(
         &self,
         session: SessionId,
@@ -119,8 +120,8 @@ impl<'a> Round<'a> {
         self.hand_out(at, outbound, &parts, count, queue_max)
     }
 
-    /// Delivers as [`deliver`](Self::deliver) does, but leaves out the changes of sessions that another room has
-    /// already delivered to this connection.
+    /// Delivers as [`deliver`](Self::deliver) does, with one exception: leaves out each change of presence that this
+    /// connection has already received from another room.
     fn deliver_once(
         &mut self,
         at: usize,
@@ -152,8 +153,8 @@ impl<'a> Round<'a> {
         delivered
     }
 
-    /// Delivers these parts of an encoding. `count` is how many messages and changes of presence the parts hold. If the
-    /// output accepts the parts, counts them and their bytes.
+    /// Delivers parts of an encoding to a member's output. The parts hold `count` messages and changes of presence. If
+    /// the output accepts the parts, adds `count` and the length of the parts to the totals of the round.
     fn hand_out(
         &mut self,
         at: usize,
@@ -174,16 +175,16 @@ impl<'a> Round<'a> {
         delivered
     }
 
-    /// Returns whether all items that this session caused are messages. The session does not receive the other items
-    /// that it causes, because the reply to its command already tells it of its change of presence.
+    /// Returns whether `session` has caused only messages in this round. A session does not receive its own changes of
+    /// presence, because the replies to its commands already report them.
     fn has_only_messages_of(&self, session: SessionId) -> bool {
         self.items
             .iter()
             .all(|item| item.author != session || matches!(item.body, Body::Messages(_)))
     }
 
-    /// Returns the parts of an encoding that hold the items of a range for which `is_shown` is true. Also returns how
-    /// many messages and changes of presence these items hold.
+    /// Finds the items of `range` for which `is_shown` returns `true`. Returns the parts of an encoding that hold these
+    /// items, and the number of messages and changes of presence that these items hold.
     fn parts(
         &self,
         range: Range<usize>,
@@ -209,8 +210,9 @@ impl<'a> Round<'a> {
         (parts, count)
     }
 
-    /// Returns the index of the round's encoding for this encoder, and encodes the round if needed. A round of one item
-    /// shares the encoding of the item. For several items, their encodings are copied into one buffer.
+    /// Returns the index of the round's encoding for this encoder. Encodes the round if it is not encoded yet. A round
+    /// of one item shares the encoding of the item. A round of several items has a copy of their encodings in one
+    /// buffer.
     fn encoding(&mut self, encoder: &Arc<dyn Encoder>) -> usize {
         if let Some(at) = self
             .encodings

@@ -44,8 +44,8 @@ impl SearchQueue {
         }
     }
 
-    /// Runs a search when fewer than [`RUNNING_MAX`] searches run. Refuses the search if [`WAITING_MAX`] searches wait
-    /// already. Cancel safe: dropping the future abandons the search.
+    /// Waits until fewer than [`RUNNING_MAX`] searches run, then runs this search. If [`WAITING_MAX`] searches already
+    /// wait, refuses the search at once. Cancel safe: dropping the future abandons the search.
     pub(crate) async fn run(
         &self,
         search: impl Future<Output = Result<Page, JournalError>>,

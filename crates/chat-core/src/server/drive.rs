@@ -22,7 +22,7 @@ use tokio::time::Instant;
 /// HTTP and WebSocket.
 const TAKE_OVERS_MAX: usize = 4;
 
-/// The permit of an admitted connection, and the address whose limits count the connection.
+/// The permit of an admitted connection, and the address whose limits apply to the connection.
 pub(super) struct Admission {
     /// Counts the connection toward [`Limits::connections`](crate::Limits) until the permit is dropped. `None` if the
     /// program serves the stream itself, because that limit does not apply to such a stream.
@@ -52,7 +52,7 @@ impl Admission {
         }
     }
 
-    /// Counts the connection for the address that a handshake revealed, and no longer for its old address.
+    /// Counts the connection for the new address that a handshake revealed. The old address no longer counts it.
     ///
     /// # Errors
     ///
@@ -61,7 +61,8 @@ impl Admission {
         if ip(peer) == self.address {
             return Ok(self);
         }
-        // The old permit is released before a new one is taken, so that the connection is not counted twice.
+        // The permit for the old address is released before the permit for the new address is taken. So the connection
+        // is never counted twice.
         if self.permit.take().is_none() {
             return Ok(Self::by_program(hub, peer));
         }
@@ -77,8 +78,8 @@ type Talk = Pin<Box<dyn Future<Output = CloseReason> + Send>>;
 
 /// Drives a stream to its end, and returns why it ended.
 ///
-/// Each idle connection keeps this future in memory, so the future must be small. The beginning of the connection and
-/// its conversation are therefore boxed. The box of the beginning is freed once the conversation begins.
+/// Each idle connection keeps this future in memory, so the future must be small. Therefore the future of `begin` and
+/// the future of the conversation are boxed. The box of `begin` is freed once the conversation begins.
 pub(super) fn drive<S>(
     stream: S,
     peer: Peer,
@@ -96,7 +97,8 @@ where
     })
 }
 
-/// Lets protocols take over the stream, finds the peer's account, and returns the future of the conversation.
+/// Begins a connection: recognises a protocol that takes over the stream, hands the stream to that protocol, and finds
+/// the peer's account. Returns the future that runs the conversation.
 async fn begin<S>(
     mut stream: S,
     peer: Peer,
@@ -251,7 +253,8 @@ async fn taken_over(
     Err(CloseReason::Refused)
 }
 
-/// Gives the stream to a protocol, and waits for the stream that the protocol hands back. A handshake has a deadline.
+/// Gives the stream to a protocol, and waits until the protocol hands back a stream. A handshake must finish within
+/// `Limits::handshake_timeout`. It also fails when the hub begins to drain.
 async fn hand_over(
     protocol: Box<dyn TakeOver>,
     stream: Stream,
@@ -311,7 +314,7 @@ fn ip(peer: &Peer) -> Option<IpAddr> {
 mod tests {
     use super::*;
 
-    /// A connection keeps this future for as long as its peer is connected.
+    /// The future of `drive` exists for as long as its peer is connected, so it must stay small.
     #[tokio::test]
     async fn a_connection_keeps_no_room_for_how_it_began() {
         let (stream, _far) = tokio::io::duplex(1);

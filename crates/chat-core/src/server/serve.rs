@@ -42,8 +42,8 @@ const REFUSED_TIMEOUT: Duration = Duration::from_secs(1);
 /// Serves connections as members of a hub, in the plain dialect and in the protocols that were added with
 /// [`protocol`](Self::protocol).
 ///
-/// A server is a handle that is cheap to clone. To serve several listeners, clone the server: members of all listeners
-/// that receive the same bytes then share one encoder.
+/// A server is a handle that is cheap to clone. To serve several listeners, use one clone for each. Members that
+/// receive the same bytes then share one encoder, even if their listeners differ.
 ///
 /// # Examples
 ///
@@ -118,8 +118,8 @@ impl Server {
     pub async fn serve(self, mut listener: impl Listener, stop: impl Future<Output = ()>) {
         let (connections, refused) = (TaskTracker::new(), TaskTracker::new());
         let mut stop = pin!(stop);
-        // The loop also ends when the hub drains: another listener of the hub was stopped, or the program drains the
-        // hub.
+        // The loop also ends if the hub drains. The hub drains if another listener of the hub was stopped, or if the
+        // program drains the hub.
         let mut draining = pin!(self.hub.draining());
         let mut accepting = Accepting {
             back_off: BACK_OFF_MIN,
@@ -227,14 +227,15 @@ impl Server {
 
 /// Serves a listener's connections as members of the hub until `stop` is ready or the hub drains, then drains the hub.
 ///
-/// Draining closes the listener and stops all publishing. Every peer is sent the messages that were published before,
-/// and a goodbye. A peer that has not received this output within [`Limits::drain`](crate::Limits::drain) is
-/// disconnected. Several listeners may be served with one hub; they drain together.
+/// Draining closes the listener and stops all publishing. The server sends every peer the messages that were published
+/// before the hub drains, and a goodbye. A peer that has not received this output within
+/// [`Limits::drain`](crate::Limits::drain) is disconnected. Several listeners may be served with one hub; they drain
+/// together.
 ///
 /// # Overload
 ///
-/// A connection beyond the limits is sent the reason in one line and closed. When the process has no file descriptors
-/// left, accepting pauses for 10 ms to 1 s and then continues.
+/// The server sends a connection beyond the limits the reason in one line, and closes it. If the process has no file
+/// descriptors left, the server accepts no connections for 10 ms to 1 s, and then continues.
 ///
 /// # Cancel safety
 ///
@@ -273,7 +274,8 @@ pub async fn serve(listener: impl Listener, hub: Hub, stop: impl Future<Output =
 ///
 /// # Cancel safety
 ///
-/// Dropping the future ends the session, and the session's rooms are told. Output that waits for the peer is not sent.
+/// Dropping the future ends the session, and the session's rooms announce its end. Output that waits for the peer is
+/// not sent.
 pub async fn serve_connection<S>(stream: S, peer: Peer, hub: Hub) -> CloseReason
 where
     S: AsyncRead + AsyncWrite + Send + 'static,
@@ -281,8 +283,8 @@ where
     Server::new(hub).serve_connection(stream, peer).await
 }
 
-/// Tells a peer in a separate task why it is refused. If `REFUSED_MAX` other peers are being told already, the
-/// connection is only closed.
+/// Refuses a connection. A separate task sends the reason to the peer, and then closes the connection. If `REFUSED_MAX`
+/// such tasks are running already, the connection is closed without a reason.
 fn turn_away<S>(stream: S, refusal: String, refused: &TaskTracker)
 where
     S: AsyncRead + AsyncWrite + Send + 'static,
@@ -306,7 +308,7 @@ struct Accepting {
     back_off: Duration,
     /// When the current pause ends; `None` if there is no pause.
     resumes: Option<Instant>,
-    /// When an error was last logged.
+    /// The time at which an error was last logged; `None` if no error was logged.
     logged: Option<Instant>,
 }
 

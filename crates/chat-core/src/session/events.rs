@@ -1,7 +1,7 @@
 //! All events of one session from one source, for programs with their own transport.
 //!
-//! Invariant: rooms take turns. Dropping a call to `next` loses no event, because the streams of the rooms keep their
-//! state between calls.
+//! Invariant: the rooms of the session take turns. Dropping a call to `next` loses no event, because the streams of the
+//! rooms keep their state between calls.
 
 use crate::event::{CloseReason, Direct, Event, RoomInfo};
 use crate::name::RoomName;
@@ -57,7 +57,7 @@ pub struct SessionEvents {
     events: SelectAll<BoxStream<'static, (u64, Option<Event>)>>,
     /// The number of the room that is joined next. Rooms are numbered in the order of their joins.
     next_number: u64,
-    /// Whether a direct message comes before the events of rooms. The value alternates with each poll.
+    /// Whether a direct message comes before an event of a room. The value changes with each poll.
     is_direct_first: bool,
 }
 
@@ -96,13 +96,13 @@ impl SessionEvents {
         self.echo = echo;
     }
 
-    /// Returns the session, which has the nick and can publish and send direct messages without a room.
+    /// Returns the session. The session has the nick. It can publish and send direct messages without joining a room.
     #[must_use]
     pub const fn session(&self) -> &Session {
         &self.session
     }
 
-    /// Joins a room, whose events [`next`](Self::next) then returns, too; see [`Session::join`].
+    /// Joins a room. From then on, [`next`](Self::next) also returns the events of this room. See [`Session::join`].
     ///
     /// Returns the room's members, topic and position at the join. A client that has received no message of the room
     /// resumes from this position; afterwards it resumes from the position of the last message that it has received.
@@ -143,7 +143,8 @@ impl SessionEvents {
         };
         let left = self.rooms.swap_remove(at);
         left.leaving.abort();
-        // The aborted stream drops the room's member only when it is next polled, so the session leaves the room here.
+        // The aborted stream keeps the room's member until the stream is polled again. So this call makes the session
+        // leave at once.
         left.handle.leave_now();
         true
     }
@@ -168,8 +169,8 @@ impl SessionEvents {
     /// Rooms take turns. If a room is closed, or the session is removed from it, the last event of the room reports
     /// this.
     ///
-    /// Returns `None` once the session was ended or the hub drains, and all earlier messages have been returned;
-    /// [`end_reason`](Self::end_reason) tells why. The caller must then drop this value.
+    /// Returns `None` once the session was ended or the hub drains, and all earlier events have been returned.
+    /// [`end_reason`](Self::end_reason) then tells why. The caller must drop this value after a `None`.
     ///
     /// # Cancel safety
     ///
@@ -231,7 +232,8 @@ impl SessionEvents {
     }
 }
 
-/// Returns a stream of the events of a member. The last item has `None` in the place of an event.
+/// Returns a stream of the member's events. Each item also holds `number`. After the last event, the stream yields one
+/// item with `None` in place of an event, and ends.
 fn events(number: u64, member: Member) -> impl Stream<Item = (u64, Option<Event>)> + Send {
     futures::stream::unfold(Some(member), move |member| async move {
         let mut member = member?;

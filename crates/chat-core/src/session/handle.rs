@@ -11,8 +11,8 @@ use crate::name::RoomName;
 use crate::room::{Participant, PublishError, Room, SeatNumber, Standing};
 use std::sync::Arc;
 
-/// Publishes in one room in the name of a session, and reads the room's log. A handle is cheap to clone, and any task
-/// can use it.
+/// Publishes messages of a session in one room, and reads the room's log. A handle is cheap to clone, and any task can
+/// use it.
 ///
 /// A handle does not keep the session in the room: the [`Member`](crate::Member) or
 /// [`SessionEvents`](crate::SessionEvents) does. Once the session has left the room, the handle can only read:
@@ -70,7 +70,8 @@ impl MemberHandle {
         self.publish(Kind::Said, text).await
     }
 
-    /// Publishes an action: `act("waves")` is shown as "alice waves". In all else it works as [`say`](Self::say).
+    /// Publishes an action: `act("waves")` is shown as "alice waves". Otherwise this method works like
+    /// [`say`](Self::say).
     ///
     /// # Errors
     ///
@@ -109,9 +110,10 @@ impl MemberHandle {
         self.publish(Kind::Topic, text).await
     }
 
-    /// Reads at most `limit` messages of the room's log, oldest first: those nearest to the position that `span` names.
-    /// If the log no longer holds some of them, [`Page::gap`] says so. No other limit applies, so the caller must bound
-    /// a `limit` that a peer chooses.
+    /// Reads at most `limit` messages of the room's log, oldest first. If `span` has more messages, returns the
+    /// messages nearest to the position that `span` names. If the log no longer holds some of the messages,
+    /// [`Page::gap`] names their positions. No other limit applies, so the caller must bound a `limit` that a peer
+    /// chooses.
     ///
     /// # Errors
     ///
@@ -222,7 +224,8 @@ impl Published {
     }
 }
 
-/// A session's membership in one room, in process or over a connection. Dropping the seat leaves the room.
+/// A session's membership in one room, in process or over a connection. When the seat is dropped, the session leaves
+/// the room.
 #[derive(Debug)]
 pub(crate) struct Seat {
     handle: MemberHandle,
@@ -257,7 +260,7 @@ impl Seat {
         self.handle.seat
     }
 
-    /// Returns whether this is the seat with this number in this room.
+    /// Returns whether the seat is in `room` and has this number.
     pub(crate) fn is(&self, room: &Arc<Room>, number: SeatNumber) -> bool {
         Arc::ptr_eq(&self.handle.room, room) && self.handle.seat == number
     }

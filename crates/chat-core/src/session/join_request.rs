@@ -31,14 +31,14 @@ use std::borrow::Cow;
 pub struct JoinRequest<'a> {
     /// The name of the room.
     pub room: Cow<'a, str>,
-    /// The position of the last message that the joining member has seen. The messages after it are replayed. `None` if
-    /// there is no such position; `limit` alone then decides what is replayed.
+    /// The position of the last message that the joining member has seen. The messages after this position are
+    /// replayed. With `None`, `limit` alone decides which messages are replayed.
     pub after: Option<Seq>,
-    /// The epoch of the position `after`. `None` is the log's present epoch.
+    /// The epoch of the position `after`. `None` stands for the current epoch of the log.
     ///
-    /// If the log has another epoch, or ends before the position, the member first receives
-    /// [`Missed::OtherEpoch`](crate::Missed::OtherEpoch) as a gap, and then the messages that the log holds, at most
-    /// `limit` of them.
+    /// The position is invalid if the log has another epoch, or if the log ends before the position. The member then
+    /// first receives a gap with [`Missed::OtherEpoch`](crate::Missed::OtherEpoch). After the gap, it receives the
+    /// messages that the log holds, at most `limit` of them.
     pub epoch: Option<Epoch>,
     /// Maximum number of messages that are replayed. A number above [`Limits::history_max`](crate::Limits::history_max)
     /// is lowered to that limit. If there are more messages, the latest are replayed. The older messages that follow
@@ -69,7 +69,7 @@ impl<'a> JoinRequest<'a> {
         self
     }
 
-    /// Limits the replay to this many messages: the latest ones. Without a position to resume from, these are the last
+    /// Limits the replay to the latest `messages` messages. Without a position to resume from, the replay has the last
     /// messages of the log.
     #[must_use]
     pub const fn latest(mut self, messages: usize) -> Self {

@@ -1,6 +1,7 @@
-//! A session's presence in one room, in process: the API for embedders.
+//! A member of a room in this process: the API for embedders.
 //!
-//! Invariant: a member receives every message since it joined, in order, or an explicit gap.
+//! Invariant: a member receives, in order, every message since it joined. If messages are missing, it receives an
+//! explicit gap in their place.
 
 use crate::event::Event;
 use crate::log::SessionId;

@@ -37,8 +37,8 @@ use std::task::{Context, Poll};
 pub struct Session {
     shared: Arc<Participant>,
     hub: Hub,
-    /// The address whose `Limits::rooms_per_address` limits the rooms that this session opens; `None` if there is no
-    /// such address.
+    /// The address that is charged for the rooms that this session opens; see `Limits::rooms_per_address`. `None` if
+    /// the limits for addresses do not apply to the session.
     opener: Opener,
 }
 
@@ -65,9 +65,9 @@ impl Hub {
         Ok(session)
     }
 
-    /// Claims `nick` for a new participant, which may share the nick with the sessions of its account. `None` selects a
-    /// free guest nick. The caller lists the participant as a session, or [releases](Self::release_participant) the
-    /// nick.
+    /// Claims `nick` for a new participant. The participant may share the nick with other sessions of its account. With
+    /// `None`, the participant gets a free guest nick. The caller must either list the participant as a session, or
+    /// [release](Self::release_participant) the nick.
     pub(crate) async fn claim_participant(
         &self,
         nick: Option<&str>,
@@ -160,9 +160,11 @@ impl Session {
         self.shared.account()
     }
 
-    /// Sets the session's account, for a program that has verified by itself to whom the session belongs. Later
-    /// messages of the session carry this account. Sessions of one account may share a nick. To share a nick, set the
-    /// account before the session takes the nick with [`rename`](Self::rename).
+    /// Sets the session's account. A program calls this method if it has verified by itself to whom the session
+    /// belongs. Later messages of the session carry this account.
+    ///
+    /// Sessions of one account may share a nick. To share a nick, set the account before the session takes the nick
+    /// with [`rename`](Self::rename).
     pub fn set_account(&self, account: Option<Account>) {
         self.shared.set_account(account);
     }
@@ -276,7 +278,7 @@ impl Session {
         async move { Ok(self.join_as(&request).await?.0) }
     }
 
-    /// As [`join`](Self::join). Also returns the room's members, topic and position at the join.
+    /// Works like [`join`](Self::join). Also returns the room's members, topic and position at the join.
     pub(super) async fn join_as(
         &self,
         request: &JoinRequest<'_>,
@@ -316,8 +318,8 @@ impl Session {
     ) -> Result<(RoomInfo, WireMember), JoinError> {
         loop {
             let seat = self.take_seat(room, leaving.len()).await?;
-            // No `.await` below this line. If the join fails after the pause, the members of `leaving` lag, and catch
-            // up later.
+            // The rest of the loop body has no `.await`. If the join fails, the members of `leaving` stay paused. They
+            // then count as lagging, and catch up later.
             leaving.iter().for_each(WireMember::pause);
             outbound.cork();
             let outbound = Arc::clone(outbound);
@@ -424,7 +426,8 @@ impl Session {
         &self.shared
     }
 
-    /// Returns `Ready` with the reason once the session was asked to end. Also registers the waker for direct messages.
+    /// Returns `Ready` with the reason once the session was asked to end. Also registers the waker. Direct messages
+    /// wake it, too.
     pub(crate) fn poll_closing(&self, cx: &Context<'_>) -> Poll<CloseReason> {
         self.shared.waker.register(cx.waker());
         self.shared
@@ -435,7 +438,7 @@ impl Session {
             .map_or(Poll::Pending, Poll::Ready)
     }
 
-    /// Returns why the session was asked to end; `None` if it was not.
+    /// Returns the reason for which the session was asked to end; `None` if the session was not asked to end.
     pub(crate) fn closing(&self) -> Option<CloseReason> {
         self.shared.mail.lock().close.clone()
     }
@@ -464,7 +467,8 @@ impl Session {
         self.hub.room_key(room)
     }
 
-    /// Takes the record of a room from which the application removed this session, to report it to the peer.
+    /// Takes the record of one room from which the application removed this session. The caller reports the removal to
+    /// the peer.
     pub(crate) fn take_removal(&self) -> Option<Removal> {
         let mut mail = self.shared.mail.lock();
         let removal = mail.removals.pop();
@@ -478,8 +482,8 @@ impl Session {
         !self.shared.mail.lock().removals.is_empty()
     }
 
-    /// Opens a room and adds it to the session's rooms, so that the session leaves the room when the session ends. The
-    /// session may exceed `Limits::rooms_per_session` by `leaving`, the number of rooms that it leaves next.
+    /// Opens a room and adds it to the session's rooms. The session leaves these rooms when it ends. `leaving` is the
+    /// number of rooms that the session leaves next. The session may exceed `Limits::rooms_per_session` by this number.
     async fn take_seat(&self, room: &str, leaving: usize) -> Result<Seat, JoinError> {
         let (name, key) = self.hub.room_name(room).map_err(JoinError::Name)?;
         let room = self.hub.open(&name, &key, self.opener).await?;
@@ -497,7 +501,8 @@ impl Session {
             .any(|joined| joined.room.key == room.key)
         {
             drop(rooms);
-            // If the joined room is being closed, `room` is a different room with the same key.
+            // If the joined room is being closed, `room` is a new room with the same key. The hub forgets the new room
+            // if it is empty.
             self.hub.let_go(&room);
             return Err(JoinError::AlreadyIn(name));
         }

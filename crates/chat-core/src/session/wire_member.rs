@@ -1,15 +1,16 @@
-//! A session's presence in one room, over a connection: served by the room's delivery tasks.
+//! A session's presence in one room, over a connection. The room's delivery tasks write the events.
 //!
-//! Invariant: joining, resuming and catching up have the same steps. The connection's output is corked, which holds
-//! back the events that the room delivers from now on. Then earlier messages are written from the log, and the output
-//! is uncorked.
+//! Invariant: joining, resuming and catching up take the same steps. First, the connection's output is corked: it holds
+//! back the events that the room delivers from now on. Then the connection writes earlier messages from the log, and
+//! uncorks the output.
 
 use crate::log::{Batch, Epoch, Position};
 use crate::room::{CatchUp, DeliveryOptions, Echo, Place, Room, SeatNumber, Tail};
 use crate::session::handle::Seat;
 use std::sync::Arc;
 
-/// A session's presence in one room whose events are written to a connection. Dropping the member leaves the room.
+/// The membership of a session in one room. The room's events are written to the session's connection. Dropping the
+/// `WireMember` leaves the room.
 #[derive(Debug)]
 pub(crate) struct WireMember {
     place: Option<Place>,
@@ -30,7 +31,7 @@ impl WireMember {
         self.seat.room()
     }
 
-    /// Returns whether this member is the membership in `room` with the number `seat`.
+    /// Returns whether this member is in `room`, and its membership has the number `seat`.
     pub(crate) fn was_in(&self, room: &Arc<Room>, seat: SeatNumber) -> bool {
         self.seat.is(room, seat)
     }
@@ -64,8 +65,8 @@ impl WireMember {
         self.tail.awaits(at, self.seat.room().lost_at())
     }
 
-    /// Resumes delivery to a lagging member; see [`Room::go_live`]. The output must stay corked until the returned
-    /// replay is written.
+    /// Resumes delivery to a lagging member. Returns the same values as [`Room::go_live`]. The connection must hold
+    /// back its output until the returned part of the log is written.
     pub(crate) fn go_live(&self) -> (CatchUp, bool) {
         self.seat.room().go_live(&self.tail)
     }

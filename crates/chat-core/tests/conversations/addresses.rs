@@ -128,8 +128,8 @@ async fn answers_to_all_connections_of_an_address_are_paid_for_together() {
     let mut alice = member(&mut hub, "alice", "192.0.2.1:1000").await;
     let mut twin = member(&mut hub, "twin", "192.0.2.1:1001").await;
     let mut bob = member(&mut hub, "bob", "192.0.2.2:1000").await;
-    // Each answer has 800 KB, which cost as much as about 98 lines. After the second answer the address must wait for a
-    // minute.
+    // Each answer has 800 KB, which costs about 98 units of the limit. After the second answer the address must wait
+    // for a minute.
     for _ in 0..2 {
         alice.sends("/history 200").await;
         alice.sees_until_quiet().await;
@@ -204,8 +204,8 @@ async fn an_address_opens_so_many_rooms_and_others_open_theirs() {
     twins[2].sees_in_time("* you are twin2 in a").await;
     bob.sends("/join c").await;
     bob.sees_in_time("* you are bob in c").await;
-    // A new room of this address replaces an empty room that the same address opened. An empty room of another address
-    // is not replaced.
+    // The address can open a room only in place of an empty room that it has opened itself. It can't replace an empty
+    // room of another address.
     twins[1].sends("/join d").await;
     twins[1].sees_in_time(refused).await;
     twins[1].sends("/join lobby").await;

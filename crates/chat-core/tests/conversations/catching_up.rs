@@ -42,7 +42,7 @@ async fn heard(member: &mut Member, last: &str) -> Vec<String> {
     heard
 }
 
-/// Returns what the follower receives up to the message `last`, in words.
+/// Returns the events that the follower receives, up to the message `last`. Each event is described in words.
 async fn followed(follower: &mut Follower, last: &str) -> Vec<String> {
     let mut heard = Vec::new();
     while heard.last().is_none_or(|heard| heard != last) {

@@ -149,7 +149,7 @@ async fn a_room_is_closed_at_once_by_a_thread_without_a_runtime() {
     );
 }
 
-/// The follower is catching up in `early`, and then in `zoo`, when `late` is opened and closed. After that, the
+/// The room `late` is opened and closed while the follower catches up in `early` and then in `zoo`. After that, the
 /// follower lags again.
 #[tokio::test(start_paused = true)]
 async fn promise_2_the_end_of_one_closed_room_hides_no_other() {

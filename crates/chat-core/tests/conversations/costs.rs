@@ -144,7 +144,7 @@ async fn bytes_that_make_no_line_are_paid_for_too() {
     alice.sees("! line too long (limit 8192 bytes)").await;
 }
 
-/// A stream that yields short lines without a pause, for `reads` reads.
+/// A stream that yields short lines without a pause. After `reads` reads, it sets `done` and yields nothing more.
 struct Flood {
     reads: usize,
     done: Arc<AtomicBool>,

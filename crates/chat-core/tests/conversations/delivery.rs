@@ -135,7 +135,7 @@ async fn who_joins_or_leaves_while_messages_are_on_their_way_sees_a_whole_range(
         let mut range = seen.clone();
         range.sort_unstable();
         range.dedup();
-        // Only the messages in the answer to /history may appear twice.
+        // The answer to `/history 1` may repeat one message. No other message may appear twice.
         assert!(seen.len() - range.len() <= 1, "visitor {visitor}: {seen:?}");
         assert!(
             range.windows(2).all(|pair| pair[1] == pair[0] + 1),

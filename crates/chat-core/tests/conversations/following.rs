@@ -150,8 +150,8 @@ async fn a_follower_lets_go_of_the_hub() {
     assert_eq!(Arc::strong_count(&part), 1, "nothing keeps the hub");
 }
 
-/// The ring drops the report that the room is closed, too. The log of a closed room exists as long as a member holds
-/// the room.
+/// The followers lag so far that the ring has dropped the messages of the room, and the report that the room is closed.
+/// The log of a closed room exists as long as a member holds the room.
 #[tokio::test(start_paused = true)]
 async fn promise_2_a_follower_that_lags_is_told_the_rest_and_the_end_of_a_closed_room() {
     for is_kept in [true, false] {

@@ -19,7 +19,7 @@ use tokio::time::Instant;
 /// The first bytes of a connection that speaks in frames.
 const MAGIC: &[u8] = b"FRAMES\n";
 
-/// Other first bytes of such a connection. Telnet would read these bytes as one of its commands.
+/// The first bytes of another connection that speaks in frames. Telnet would read the first three bytes as a command.
 const BINARY_MAGIC: &[u8] = b"\xff\xfdFRAMES";
 
 const ITEM_BYTES_MAX: usize = 300;
@@ -437,7 +437,7 @@ async fn a_framing_says_its_own_goodbye_after_the_dialect() {
     assert_eq!(alice.0.read(&mut [0]).await.unwrap(), 0);
 }
 
-/// Only the framing knows that the input has ended, because the stream stays open.
+/// The stream stays open, so only the framing can tell that the input has ended.
 #[tokio::test(start_paused = true)]
 async fn a_framing_ends_the_connection_after_the_messages_before_the_end() {
     let (mut hub, _) = hub(Limits::default());
@@ -469,8 +469,9 @@ async fn frames_that_are_no_text_are_rejected() {
     alice.sees("! not UTF-8: message dropped").await;
 }
 
-/// Skipping the rest of a frame has the same time limit as a frame. Once the rest has arrived, the server reads what
-/// follows.
+/// The server skips the remaining bytes of a frame that arrives too slowly. The remaining bytes have the same time
+/// limit as a frame: each time it passes, the server reports the error again. Once they have arrived, the server reads
+/// the next frame.
 #[tokio::test(start_paused = true)]
 async fn the_rest_of_a_skipped_frame_is_given_up_again_if_it_is_dribbled() {
     let (mut hub, _) = hub(Limits::default());

@@ -1,4 +1,5 @@
-//! Peers without a session. Their requests are decided and charged as requests over a connection are.
+//! Tests guests: peers without a session. The hub asks its policy about the requests of guests, and charges for them,
+//! in the same way as for requests over a connection.
 
 use crate::{members, rate, unlimited};
 use chat_core::auth::{AuthError, Authenticator, Credentials};
@@ -266,8 +267,8 @@ async fn guests_and_connections_of_an_address_pay_together() {
         .await;
     let other = guest_from(&hub.hub, "192.0.2.2:1").await;
     other.rooms("", None).await.unwrap();
-    // The guest can still publish, because the cost of answers does not limit publishing. The third room waits for the
-    // rate of joins.
+    // The guest can still publish, because the limit on answers does not apply to publishing. Publishing to a room that
+    // is not open counts as a join, so the third message waits for the rate of joins.
     let begun = Instant::now();
     for room in ["a", "b", "c"] {
         let said = guest.publish(None, room, "hi", None, IfMissing::Create);
@@ -405,7 +406,7 @@ async fn promise_2_a_guest_that_follows_resumes_without_a_hole() {
     assert_eq!(next(&mut events), "alice joined");
     member.say("m4").await.unwrap();
     assert_eq!(next(&mut events), "4 m4");
-    // The guest lags: the ring holds 8 items, and the log 20 messages.
+    // The guest lags, because the ring holds only 8 items. The log holds only 20 messages.
     for number in 5..=40 {
         member.say(&format!("m{number}")).await.unwrap();
     }

@@ -127,8 +127,8 @@ async fn wrong_peers_are_refused_and_what_is_not_found_in_time_is_not_known() {
     assert_eq!(hub.hub.stats().policy_failures, 2);
 }
 
-/// Bytes that the peer has already sent are read before the peer counts as silent. So a program is not greeted as a
-/// person.
+/// The connection reads the bytes that a peer has already sent before it treats the peer as silent. So a program does
+/// not get the greeting for people.
 #[tokio::test(start_paused = true)]
 async fn a_peer_that_has_spoken_is_not_greeted_however_long_the_authenticator_takes() {
     let mut hub = hub().protocol(Login(Arc::new(Texts)));

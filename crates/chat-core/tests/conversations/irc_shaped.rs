@@ -68,7 +68,8 @@ async fn a_registration_that_does_not_finish_in_time_ends() {
     assert_eq!(hub.ended().await, CloseReason::NotRegistered);
 }
 
-/// A person may wait for a long time before the client starts to register.
+/// The silence before the registration does not count, because a person may wait for a long time before the client
+/// starts to register.
 #[tokio::test(start_paused = true)]
 async fn the_time_to_register_begins_when_a_greeted_peer_speaks() {
     let mut hub = unlimited();
@@ -80,7 +81,7 @@ async fn the_time_to_register_begins_when_a_greeted_peer_speaks() {
     bob.sees_in_time("001 bob").await;
 }
 
-/// The listener serves only one dialect.
+/// The server gives a silent peer the default dialect, which is not plain here.
 #[tokio::test(start_paused = true)]
 async fn a_silent_peer_of_another_default_dialect_is_not_greeted_as_a_person() {
     let irc = Irc::default();
@@ -350,7 +351,7 @@ async fn a_reply_does_not_wait_for_its_place_for_ever() {
     shared.alice.sees("@label=2 :you NICK ally").await;
     let waited = began.elapsed().as_secs();
     assert_eq!(waited, Limits::default().stall_timeout.as_secs());
-    // The message was already shown, so it is not shown again when it is delivered.
+    // Alice has already received her message as a reply, so she does not receive it again when the hub delivers it.
     shared.node.release();
     shared.bob.say("later").await.unwrap();
     shared.alice.sees(":bob PRIVMSG #a :later").await;
@@ -389,7 +390,8 @@ async fn all_names_of_a_room_of_three_hundred_are_listed_once() {
     assert!(lines.contains(&"366 #a".to_owned()), "{lines:?}");
 }
 
-/// A client that updates the list of members with the later announcements ends up with the right members.
+/// A client receives the list of members, and then announcements of changes. If the client applies the changes to the
+/// list, it knows the right members.
 #[tokio::test(start_paused = true)]
 async fn a_list_of_names_fits_what_is_announced_after_it() {
     let mut limits = Limits::default();
@@ -443,7 +445,8 @@ async fn a_list_of_names_fits_what_is_announced_after_it() {
     assert_eq!(known, members.collect());
 }
 
-/// Two hubs on one log. An IRC peer is on the first hub, and a session on the second hub is in the same room.
+/// Two hubs on one log. The IRC peer `alice` is on the hub `here`. The member `bob` is on the hub `there`, in the same
+/// room.
 struct Shared {
     here: TestHub,
     alice: Wire,

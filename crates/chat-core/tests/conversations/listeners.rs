@@ -111,7 +111,8 @@ async fn what_a_listener_knows_of_a_peer_reaches_the_policy() {
     assert_eq!(line(&mut stranger).await, "! staff only\n");
 }
 
-/// One listener is stopped, or the program drains the hub.
+/// All listeners stop if one of them is stopped, because this drains the hub. They also stop if the program drains the
+/// hub.
 #[tokio::test(start_paused = true)]
 async fn promise_8_all_listeners_of_a_hub_stop_accepting_when_it_drains() {
     for stops_one in [true, false] {

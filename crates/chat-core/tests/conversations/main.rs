@@ -36,7 +36,7 @@ use chat_core::{Hub, Limits, Member, Rate, Session};
 use chat_testkit::{TestHub, Wire};
 use std::num::NonZeroU32;
 
-/// Returns a hub without a limit on the rate.
+/// Returns a hub that does not limit how fast a connection sends lines.
 fn unlimited() -> TestHub {
     let mut limits = Limits::default();
     limits.rate = None;

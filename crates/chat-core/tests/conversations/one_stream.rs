@@ -11,7 +11,7 @@ use chat_testkit::{SlowJournal, in_words};
 use futures::FutureExt;
 use std::time::Duration;
 
-/// Returns the events that a member receives without waiting, in words.
+/// Returns, in words, the events that a member can receive without waiting.
 async fn given(member: &mut Member) -> Vec<String> {
     let mut given = Vec::new();
     while let Some(Some(event)) = member.next().now_or_never() {
@@ -88,7 +88,7 @@ async fn what_a_client_says_again_under_its_key_is_not_said_twice() {
         ops.say_once("", "no key").await,
         Err(PublishError::Key(_))
     ));
-    // The client comes back with another session.
+    // The client begins another session with the same token.
     drop((ops, kim));
     let back = hub.session(Some("kim-2")).await.unwrap();
     back.set_token(token);
@@ -214,7 +214,8 @@ async fn a_client_alone_in_a_room_that_is_forgotten_has_missed_nothing() {
         assert_eq!(kim.next().now_or_never().map(drop), None, "visit {visit}");
         seen = Some(joined.position);
     }
-    // The hub forgets a room together with its messages. A member that resumes learns that a message is missing.
+    // The hub forgets the room together with its messages. A member that resumes receives a gap, because the new log
+    // has another epoch.
     let kim = hub.session(Some("kim")).await.unwrap();
     kim.join("quiet").await.unwrap().say("hello").await.unwrap();
     let mut back = kim.into_events();

@@ -239,7 +239,7 @@ async fn what_other_protocols_open_with_never_becomes_chat() {
         drop(stranger);
         hub.ended().await;
     }
-    // A browser may connect long before it sends its request.
+    // A browser may connect long before it sends its request. Until then, the server treats it as a person.
     let mut late = hub.connect("late");
     late.sees_in_time("* here with you: alice").await;
     alice.sees("* guest-2 joined").await;

@@ -90,7 +90,7 @@ async fn a_peer_not_known_to_read_lines_is_greeted_in_a_thousand_bytes() {
             greeting.last(),
             Some(&format!("14:02 alice: {}", korean(14))),
         );
-        // The greeting of another room has the same size limit.
+        // After `/leave`, the peer is greeted in the lobby again. This greeting has the same size limit.
         program.sends_bytes(b"/join ops").await;
         tokio::time::sleep(std::time::Duration::from_millis(210)).await;
         program.sends_bytes(b"/leave").await;
@@ -352,7 +352,7 @@ async fn pauses_put_off_the_end_of_a_line_by_their_own_length_only() {
     alice.sends_bytes(&[b'x'; 5000]).await;
     for _ in 0..12 {
         tokio::time::sleep(std::time::Duration::from_secs(20)).await;
-        // While this much output waits for alice, the server does not read from her.
+        // After these messages, so much output waits for alice that the server does not read from her.
         bob.sends(&"long".repeat(500)).await;
         bob.sends(&"long".repeat(500)).await;
         tokio::time::sleep(std::time::Duration::from_secs(1)).await;

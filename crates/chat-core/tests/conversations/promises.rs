@@ -6,7 +6,8 @@ use chat_testkit::{SlowJournal, TestHub, Wire};
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-/// Returns the text of a message in [`promise_1_all_members_see_one_order`], without the time.
+/// Returns a line of [`promise_1_all_members_see_one_order`] without its time. Returns `None` if the line is not a
+/// message.
 fn said(line: &str) -> Option<&str> {
     line.strip_prefix("14:02 ")
         .filter(|rest| rest.contains(": "))

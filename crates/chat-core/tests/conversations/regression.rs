@@ -227,8 +227,8 @@ async fn a_stream_that_panics_ends_its_own_member_only() {
             near.write_all(b"x\n").await.unwrap();
         }
         bob.sees_containing("* bomb left (gone: ").await;
-        // A read panics in the connection's own task. A write may panic in a room's delivery task. The connection's
-        // task then ends without a panic.
+        // A read panics in the task of the connection, so the task ends with a panic. A write may panic in a room's
+        // delivery task instead. In this case, the task of the connection ends without a panic.
         let ended = tasks.join_next().await.unwrap();
         assert_eq!(ended.is_err(), panics_when_read);
         alice.sends("two").await;

@@ -158,8 +158,8 @@ async fn a_foreign_append_is_never_skipped() {
         let (_alice, mut alice) = join(&here, "alice").await;
         let (_bob, bob) = join(&there, "bob").await;
         node.hold();
-        // Bob publishes more messages than the ring holds. Alice lags when these messages arrive, and they arrive
-        // between her own messages.
+        // Alice's node does not follow the log yet. Before and after Alice's own messages, Bob publishes more messages
+        // than the ring holds. So Alice lags once the node follows the log again.
         say(&bob, "bob", 15).await;
         say(&alice, "alice", 5).await;
         let late = async {

@@ -19,7 +19,7 @@ async fn settle() {
     tokio::time::sleep(Duration::from_secs(1)).await;
 }
 
-/// Returns what the member receives until its session ends, in words.
+/// Receives until the member's session ends. Returns a description of each received message and gap.
 async fn to_the_end(member: &mut Member) -> Vec<String> {
     let mut heard = Vec::new();
     let all = async {
@@ -209,8 +209,8 @@ async fn a_lost_log_is_followed_again_from_what_was_delivered_last() {
     assert_eq!(next_logged(&mut alice).await, "to all");
 }
 
-/// The new stream yields nothing, because nothing was appended. The log counts as followed because the stream does not
-/// end.
+/// After a failure, the hub follows the log again. The new stream yields nothing, because nothing was appended. The hub
+/// still counts the log as followed, because the stream does not end.
 #[tokio::test(start_paused = true)]
 async fn a_lost_log_that_is_silent_is_followed_again() {
     let shared = SharedJournal::new(36);
@@ -291,12 +291,12 @@ async fn a_lost_log_holds_up_neither_an_append_nor_a_drain() {
     assert_eq!(to_the_end(&mut alice).await, ["Unreadable(None)"]);
 }
 
-/// How the stream of a followed log fails: it panics, or it ends in place of the next item. If the stream ends, each
-/// new stream ends 500 ms after its beginning.
+/// A fault of the stream of a followed log. While the fault is set, the stream panics or ends instead of yielding its
+/// next item. In the second case, each new stream ends after 500 ms.
 struct Fault {
     is_set: AtomicBool,
     panics: bool,
-    /// The positions with which the room called `follow`.
+    /// The positions that the room has passed to `follow`.
     followed_after: Mutex<Vec<Position>>,
 }
 
@@ -348,7 +348,7 @@ async fn a_stream_that_panics_is_a_lost_log() {
     fault.set(true);
     say(&bob, "bob", 2).await;
     assert_eq!(next_logged(&mut alice).await, "Unreadable(None)");
-    // Each attempt to follow the log again panics too.
+    // Each new attempt to follow the log panics, too.
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert!(alice.say("to nobody").await.is_err());
     fault.set(false);
@@ -372,7 +372,7 @@ async fn a_log_whose_streams_end_late_is_lost_once() {
     bob.say("lost").await.unwrap();
     assert_eq!(next_logged(&mut alice).await, "Unreadable(None)");
     for _ in 0..600 {
-        // The log never counts as followed, so the message is refused.
+        // Each new stream ends without a message, so the room can't follow the log and refuses the message.
         tokio::time::sleep(Duration::from_millis(100)).await;
         assert!(alice.say("to nobody").await.is_err());
     }
@@ -582,7 +582,7 @@ async fn a_member_that_is_given_the_rest_of_a_log_that_begins_anew_is_told() {
         let text = format!("bob {number} {}", "long ".repeat(50));
         bob.publish("lobby", &text).await.unwrap();
     }
-    // The peer's queue is full, so the rest of the log is read page by page as the peer reads.
+    // The peer's queue is full. The server reads the remaining messages from the log, page by page, as the peer reads.
     here.drain();
     settle().await;
     shared.reset("lobby");

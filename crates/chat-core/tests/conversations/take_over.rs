@@ -19,7 +19,7 @@ const HELLO: &[u8] = b"\x16CIPHER ";
 /// The key of the toy cipher: each byte is XORed with it.
 const KEY: u8 = 0x55;
 
-/// The peer's name that the handshake has found.
+/// The peer's name, which the handshake reads from the peer's first line.
 #[derive(Debug, PartialEq)]
 struct Certificate(String);
 
@@ -159,12 +159,12 @@ async fn what_was_read_ahead_is_not_lost_inside_or_outside() {
     let (mut near, far) = tokio::io::duplex(1 << 20);
     hub.serve(far, Peer::default());
     let inside: Vec<u8> = b"hello\n".iter().map(|byte| byte ^ KEY).collect();
-    // Everything arrives at once. The handshake must not read the bytes that follow the handshake.
+    // All bytes arrive at once. The handshake must leave the bytes that follow it in the stream.
     near.write_all(&[HELLO, b"bob\n", &inside].concat())
         .await
         .unwrap();
     alice.sees_in_time("14:02 bob: hello").await;
-    // A peer whose first bytes only resemble those of the cipher uses the plain dialect.
+    // A peer whose first bytes only resemble `HELLO`, the beginning of the toy cipher, uses the plain dialect.
     let mut carol = hub.connect("carol");
     carol.sends("\u{16}CIPHEx").await;
     alice.sees_in_time("14:02 guest-2: CIPHEx").await;

@@ -24,7 +24,7 @@ pub(crate) struct Account<'a> {
     ends: &'a Ends,
 }
 
-/// How a member's part in the case ended.
+/// How the test case ended for a member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Until {
     /// The connection was cut, so the member may lack messages.
@@ -243,7 +243,8 @@ impl WireStay {
         (self.last, self.missed) = (Some(seq), 0);
     }
 
-    /// Checks that each message from `from` to `to` is the member's own, or is reported as missed.
+    /// Checks the positions from `from` to `to`, whose messages the member did not receive. Each of these messages must
+    /// be the member's own, or be reported as missed.
     fn accounts_for(&self, from: u64, to: u64, account: &Account<'_>, echo: bool) {
         let total = (to + 1).saturating_sub(from);
         let own = self.record.range(from..from.max(to + 1));
@@ -265,7 +266,7 @@ impl WireStay {
         if self.last.is_none() && self.missed > 0 || owed <= after {
             return;
         }
-        // The messages reported as missed may go beyond `owed`.
+        // The range of the messages that were reported as missed may end after `owed`.
         self.accounts_for(after + 1, owed.max(after + self.missed), account, echo);
     }
 }

@@ -1,7 +1,7 @@
 //! A crowd that joins, talks, leaves and disconnects at random, and a model of which members each room should have.
 //!
 //! Invariant: the model depends only on the requests to the server, and the check of a member depends only on the lines
-//! that the member received. So the model and the checks do not share a fault of the server.
+//! that the member received. So a fault of the server can't cause the same error in the model and in a check.
 
 use crate::account::{Account, Embedded, Ends, Until, WireActor};
 use crate::peer::Stage;
@@ -19,7 +19,8 @@ const MEMBERS_MAX: usize = 14;
 /// One step of a case. `who` is an index into the present members.
 #[derive(Debug, Clone)]
 pub(crate) enum Step {
-    /// A peer connects over a stream that holds `stream_bytes`, with or without echo.
+    /// A peer connects over a stream whose buffer holds `stream_bytes`. If `echo` is `true`, the peer asks for its own
+    /// messages.
     Arrive {
         stream_bytes: usize,
         echo: bool,
@@ -83,7 +84,7 @@ pub(crate) struct Crowd {
     /// Peers that dropped their connections.
     cut: Vec<Actor>,
     freed: BTreeSet<String>,
-    /// The longest time that the journal takes for an append. `read_time` is the same for a read.
+    /// The longest time that the journal takes for an append. The field `read_time` is the longest time for a read.
     journal_time: Duration,
     read_time: Duration,
     /// Whether every join and leave is announced.
@@ -292,8 +293,8 @@ impl Crowd {
 
     /// Lets all members read what has arrived. Returns whether anything had arrived.
     ///
-    /// Peers read before members in process do. Waiting for a member in process takes time, and the server disconnects
-    /// a peer that reads its goodbye too late.
+    /// The peers read first, and the members in process after them. Waiting for a member in process takes time. The
+    /// server disconnects a peer that does not read the server's goodbye in time.
     pub(crate) async fn reads_on(&mut self) -> bool {
         let mut moved = false;
         while self.wires_read_on().await {

@@ -54,7 +54,8 @@ impl Setting {
         };
         let longest = self.appends.iter().max().copied().unwrap_or(0);
         let journal_time = Duration::from_millis(longest + self.read);
-        // A read whose future is dropped starts again. So a reader needs slightly more time than the journal.
+        // If the future of a read is dropped, the read starts again later. So a member may need slightly more time for
+        // a read than the journal.
         let is_slow = !self.appends.is_empty() || self.read > 0;
         let read_time = Duration::from_millis(self.read + u64::from(is_slow));
         Crowd::new(

@@ -13,7 +13,8 @@ use std::time::Duration;
 /// The seed of a run for which `PROPTEST_RNG_SEED` is not set.
 const SEED: u64 = 4;
 
-/// The longest wall-clock time of one case. Waiting takes no time, so a case that exceeds this limit loops without end.
+/// The longest wall-clock time of one case. In paused time, waiting takes no wall-clock time, so a case that exceeds
+/// this limit loops without end.
 const CASE_MAX: Duration = Duration::from_secs(30);
 
 /// The most steps, and the most milliseconds, in which a failing input is shrunk.

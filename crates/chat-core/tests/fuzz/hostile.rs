@@ -240,8 +240,8 @@ async fn leave_two(stage: &mut Stage, peers: &mut [&mut Peer]) {
     }
 }
 
-/// Checks that the chatting member `witness` received every message of the other chatting member, once and in order,
-/// and knows the members.
+/// Checks that the chatting member `witness` received every message of the other chatting member, `other`, once and in
+/// order. Also checks that `witness` knows the members of the room.
 fn assert_heard(stage: &Stage, witness: &Peer, other: &str, letter: char, said: usize) {
     let mut others = Others::default();
     let mut heard = Vec::new();

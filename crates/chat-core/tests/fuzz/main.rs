@@ -1,4 +1,5 @@
-//! Tests the promises with random input and random conversations, on stable Rust and in virtual time.
+//! Tests the promises in `docs/promises.md` with random input and random conversations. The tests run on stable Rust
+//! and in virtual time.
 //!
 //! By default a run has a fixed number of cases and a fixed seed, so the result is always the same. For a long run with
 //! new seeds: `PROPTEST_CASES=100000 cargo test --release -p chat-core --test fuzz`. The run prints its seed, and

@@ -61,8 +61,8 @@ fn a_request_line_that_dribbles_in_for_longer_than_the_prefix_timeout_does_not_s
     });
 }
 
-/// A whole HTTP request, and the first position at which it may be split. Before the target of the request line has
-/// arrived, the bytes could still be chat.
+/// Generates a whole HTTP request, and the first position at which a test may split it. The position lies after the
+/// first byte of the request's target, because the bytes before it could still be chat.
 fn request() -> impl Strategy<Value = (Vec<u8>, usize)> {
     let method = prop::sample::select(vec!["GET", "POST", "PUT", "OPTIONS", "HEAD", "CHAT"]);
     let target = prop_oneof![

@@ -1,4 +1,4 @@
-//! Peers that the test drives step by step. They read and write only what is possible at once.
+//! Peers that the test drives step by step. A peer reads and writes only as much as it can without waiting.
 
 use chat_core::{CloseReason, Hub, HubBuilder, serve_connection};
 use chat_testkit::NOW;
@@ -105,7 +105,7 @@ impl Peer {
         self.is_ending = true;
     }
 
-    /// Drops the whole connection.
+    /// Drops the connection in both directions, with the bytes that are not sent yet.
     pub(crate) fn vanishes(&mut self) {
         self.stream = None;
         self.outgoing.clear();

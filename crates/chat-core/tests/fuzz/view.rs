@@ -23,7 +23,7 @@ pub(crate) enum Shown<'a> {
     },
     /// The other members of the room.
     Here(Vec<&'a str>),
-    /// All members of the room, including the one that reads this line.
+    /// All members of the room, including the member that reads this line.
     RoomInfo {
         room: &'a str,
         nicks: Vec<&'a str>,

@@ -1,8 +1,8 @@
 //! The protocol between a client and its server, over any number of connections.
 //!
 //! Invariant: this module never waits and does no I/O. It takes lines of the server and requests of the caller. It
-//! produces lines for the server, results and events. After a disconnect, the client repeats or interrupts each
-//! unanswered request, according to the kind of the request.
+//! produces lines for the server, results and events. After a disconnect, the client either repeats an unanswered
+//! request or fails it as interrupted, according to the kind of the request.
 
 mod nick;
 mod rooms;
@@ -32,7 +32,7 @@ const EVENTS_MAX: usize = 1024;
 /// The maximum number of messages that the client reads from a log with one request.
 const PAGE: usize = 100;
 
-/// How long the server may be silent before the client pings it, until the server's welcome names another value.
+/// How long the server may be silent before the client pings it. The server's welcome may set another value.
 const PING_AFTER: Duration = Duration::from_secs(25);
 
 /// How long the client waits for the answer to a ping before it gives up the connection.
@@ -63,17 +63,17 @@ impl Default for Setup {
     }
 }
 
-/// The state of a client.
+/// The state of a client. It outlasts the client's connections.
 #[derive(Debug)]
 pub(super) struct Conversation {
     nick: Option<String>,
-    /// The nick before a change that the caller made while there was no connection. Kept until the server grants the
-    /// new nick. An inner `None` stands for a guest's nick.
+    /// The nick to return to if the server refuses `nick`. Set if the caller changes the nick while there is no
+    /// connection, and cleared once the server accepts the hello. `Some(None)` means that the client was a guest.
     nick_before: Option<Option<String>>,
     /// Whether the server has granted `nick` before. If so, and the nick is taken now, a lost connection of this client
     /// may still hold the nick.
     has_nick: bool,
-    /// When the server began to refuse `nick`; `None` if the server does not refuse it.
+    /// The time since which the server has refused `nick`; `None` if the server does not refuse it.
     nick_refused_since: Option<Instant>,
     guest_if_refused: bool,
     /// The secret by which the server recognises the client.
@@ -101,7 +101,7 @@ pub(super) struct Conversation {
     own: OwnMessages,
     /// The silence after which the client pings the server.
     ping_after: Duration,
-    /// When the last line of the server arrived, or the connection began.
+    /// The time at which the last line of the server arrived, or at which the connection began.
     heard: Instant,
     /// Whether the client has sent a ping that the server has not answered.
     is_asked: bool,
@@ -116,7 +116,7 @@ pub(super) enum Heard {
     Welcome,
     /// The server refused the hello with this error.
     Refused(RequestError),
-    /// The server closes the connection. If the server has named a time, the client should wait for this time before it
+    /// The server closes the connection. If the server has given a duration, the client should wait that long before it
     /// reconnects.
     Bye(Option<Duration>),
     /// The server closes the session for good, with this reason.
@@ -289,7 +289,7 @@ impl Conversation {
     }
 
     /// Pings a server that was silent until the deadline. If the server has not answered an earlier ping or the hello,
-    /// sends nothing and returns `true`. The connection must then be given up.
+    /// sends nothing and returns `true`. The caller must then close the connection.
     pub(super) fn break_silence(&mut self) -> bool {
         if self.is_asked || !self.is_welcome {
             return true;
@@ -353,8 +353,8 @@ impl Conversation {
             Question::Log(room) => {
                 self.read_log(&room, ok);
                 if self.has_room() {
-                    // If this page has brought no event, the driver does not call `take_event`, which requests the next
-                    // page.
+                    // Normally `take_event` requests the next page. If this page has brought no event, the driver does
+                    // not call `take_event`, so the next page is requested here.
                     self.catch_up(now);
                 }
             }
@@ -408,8 +408,8 @@ impl Conversation {
         };
         match asked.question {
             Question::Callers(kind, done) => {
-                // The refusal is an answer to the repetition. The server may have published the message when it was
-                // first sent.
+                // If the client repeated the message, the server has refused only the repetition. It may have published
+                // the message after the client first sent it.
                 let error = if kind == RequestKind::Say && asked.is_repeated {
                     RequestError::Interrupted
                 } else {
@@ -558,7 +558,7 @@ impl Conversation {
 /// The server's code for a temporary failure.
 const UNAVAILABLE: &str = "unavailable";
 
-/// The id of the hello. The hello and the pings are not in `unanswered`. The ids of all other requests begin with 1.
+/// The id of the hello. The hello and the pings are not in `unanswered`. All other requests are numbered from 1.
 const HELLO: u64 = 0;
 const PING: u64 = u64::MAX;
 

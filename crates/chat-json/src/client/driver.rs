@@ -75,8 +75,8 @@ enum Lost {
     Broken(io::Error),
     /// The server refused the hello.
     Refused(RequestError),
-    /// The server closes the connection. The time is how long the client should wait before the next attempt, if the
-    /// server has named a time.
+    /// The server closes the connection. The value is the delay before the client should connect again; `None` if the
+    /// server named no delay.
     Bye(Option<Duration>),
     /// The server closed the session for good, with this reason.
     SentAway(String),
@@ -123,7 +123,7 @@ impl Driver {
         }))
     }
 
-    /// Handles what has woken the task.
+    /// Handles the event that has woken the task.
     fn advance(&mut self, phase: &mut Phase, wake: Wake) -> Result<(), Lost> {
         let now = Instant::now();
         match wake {
@@ -155,8 +155,8 @@ impl Driver {
         Ok(())
     }
 
-    /// Returns the time until which the client does not read the connection, so that a fast caller can take its events.
-    /// Returns `None` if the client may read the connection now.
+    /// Returns the time until which the client does not read the connection. During this time, a fast caller takes the
+    /// waiting events. Returns `None` if the client may read the connection now.
     fn held_until(&self, phase: &Phase) -> Option<Instant> {
         let is_held = phase.is_online() && self.conversation.is_crowded();
         let brisk_until = || self.pace.brisk_until(Instant::now());
@@ -305,8 +305,9 @@ async fn step(link: &mut Link, conversation: &mut Conversation, by: Instant) -> 
     }
 }
 
-/// Returns whether the server may accept a refused hello later. This is so if the server has said when to try again, or
-/// if the nick is taken: a lost connection of this client may still hold the nick.
+/// Returns whether the server may accept a refused hello later. The server may accept it if the refusal says when to
+/// try again. The server may also accept it if the nick is taken, because a lost connection of this client may still
+/// hold the nick.
 fn may_pass(error: &RequestError) -> bool {
     match error {
         RequestError::Refused { code, retry, .. } => retry.is_some() || code == "nick_taken",
@@ -330,7 +331,7 @@ mod tests {
     fn parrot(words: &'static str) -> (impl Connect, Arc<AtomicUsize>) {
         let count = Arc::new(AtomicUsize::new(0));
         let counting = Arc::clone(&count);
-        // The server's ends of the streams, so that the streams stay open.
+        // Keeps the server's ends of the streams, so that the streams stay open.
         let ends = Arc::new(Mutex::new(Vec::new()));
         let connect = move || {
             counting.fetch_add(1, Ordering::Relaxed);

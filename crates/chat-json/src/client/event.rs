@@ -101,7 +101,7 @@ pub enum Event {
     },
     /// A direct message to this client.
     Direct {
-        /// When the message was sent, in milliseconds since 1970, UTC.
+        /// The time at which the message was sent, in milliseconds since 1970, UTC.
         at: u64,
         /// The sender's nick.
         from: String,
@@ -149,7 +149,7 @@ pub struct Room {
     pub epoch: String,
     /// The last position of the room's log.
     pub seq: u64,
-    /// Whether all messages after the client's last position follow. `None` if the client named no position, as on its
+    /// Whether all messages after the client's last position follow. `None` if the client gave no position, as on its
     /// first join.
     pub recovered: Option<bool>,
     /// The number of members, including the client.
@@ -173,7 +173,7 @@ pub struct Message {
     pub epoch: String,
     /// The position of the message in the room's log.
     pub seq: u64,
-    /// When the message was sent, in milliseconds since 1970, UTC.
+    /// The time at which the message was sent, in milliseconds since 1970, UTC.
     pub at: u64,
     /// The sender's nick.
     pub from: String,

@@ -42,7 +42,7 @@ impl OwnMessages {
         self.next += 1;
         self.unseen.insert(key.clone());
         self.order.push_back(key.clone());
-        // `unseen` no longer contains the oldest key if the key's message has arrived.
+        // If the message of the oldest key has arrived, `unseen` no longer contains that key.
         while self.order.len() > UNSEEN_MAX
             && let Some(oldest) = self.order.pop_front()
         {
@@ -62,7 +62,8 @@ impl OwnMessages {
         }
     }
 
-    /// Returns whether a message is the client's own. If so, marks the key as seen.
+    /// Returns whether a message is one of the client's own that the client has not seen yet. If so, marks its key as
+    /// seen.
     pub(super) fn sees(&mut self, key: &str, from: &str) -> bool {
         self.nicks.iter().any(|nick| nick == from) && self.unseen.remove(key)
     }

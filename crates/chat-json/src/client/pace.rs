@@ -8,14 +8,14 @@ use super::builder::EVENTS_MAX;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// A caller is fast if it takes as many events as the channel holds within this time. A caller at this pace takes the
-/// messages of a full receive buffer of the kernel (6 MiB) before the client must answer a ping.
+/// A caller is fast if it takes [`EVENTS_MAX`] events within this time. At this pace, the caller takes all messages of
+/// a full kernel receive buffer (6 MiB) before the client must answer a ping.
 const BRISK: Duration = Duration::from_millis(100);
 
 /// The pace at which the caller takes events.
 #[derive(Debug, Default)]
 pub(super) struct Pace {
-    /// The time since which the caller has taken events without a pause.
+    /// The time at which the counting of `taken` began; `None` if no events wait for the caller.
     since: Option<Instant>,
     /// How many events the caller has taken since the time in `since`.
     taken: usize,

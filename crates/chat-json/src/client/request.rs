@@ -35,19 +35,22 @@ impl Call {
 /// request changes in the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum RequestKind {
-    /// A message: repeated under its key after a disconnect.
+    /// A message. After a disconnect, the client may send the message again under the same key.
     Say,
-    /// A question: repeated after a disconnect.
+    /// A question. After a disconnect, the client asks again.
     Query,
-    /// A request that must not run twice: interrupted by a disconnect.
+    /// A request that must not run twice. The request fails if the connection is lost after the request was sent.
     Once,
-    /// A request for a nick, interrupted by a disconnect. Success changes the client's nick.
+    /// A request for a nick. The request fails if the connection is lost after the request was sent. Success changes
+    /// the client's nick.
     Nick,
-    /// A join: repeated after a disconnect. Success adds the room to the client's rooms.
+    /// A join. After a disconnect, the client sends the request again. Success adds the room to the client's rooms.
     Join,
-    /// A leave: repeated after a disconnect. Success removes the room from the client's rooms.
+    /// A leave. After a disconnect, the client sends the request again. Success removes the room from the client's
+    /// rooms.
     Leave,
-    /// A request to end the session and close the client: interrupted by a disconnect.
+    /// A request to end the session and close the client. The request fails if the connection is lost after the request
+    /// was sent.
     Quit,
 }
 

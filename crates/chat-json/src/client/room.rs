@@ -1,10 +1,10 @@
 //! The position of a client in each of its rooms.
 //!
 //! Invariant: within an epoch a position only grows, and a message is delivered only if it advances the position. So no
-//! message is delivered twice. The client requests missing messages from the position on.
+//! message is delivered twice. To get missing messages, the client requests the messages after its position.
 //!
 //! ```text
-//!           events are not read: a message is left in the log
+//!        the caller reads no events: a message is left in the log
 //!   Live ------------------------------------------------------> Behind { to }
 //!     ^                                                              |
 //!     +---- the log was read from the position up to `to` ----------+
@@ -30,7 +30,7 @@ pub(super) struct JoinRequest {
     /// The epoch and position of the last message that the caller has. An epoch of `None` means the log's current
     /// epoch.
     pub(super) after: Option<(Option<String>, u64)>,
-    /// The caller wants to receive at most this many of the latest messages first.
+    /// The maximum number of the room's latest messages that the caller wants to receive first.
     pub(super) limit: Option<usize>,
 }
 
@@ -80,7 +80,8 @@ pub(super) struct JoinedRoom {
     seq: u64,
     /// The position of the last delivered message of the requested history. `None` if no more history is expected.
     past: Option<u64>,
-    /// If the caller did not read its events fast enough, the position up to which messages are left unread in the log.
+    /// The position up to which the client has left messages unread in the log, because the caller did not read its
+    /// events fast enough. `None` if no messages are left.
     behind: Option<u64>,
     /// Whether a page of the log was requested and has not arrived.
     is_reading: bool,
@@ -153,7 +154,7 @@ impl JoinedRoom {
         }
     }
 
-    /// Returns whether `room` is this room's name, as its members or the caller spell it.
+    /// Returns whether `room` is this room's name as its members spell it, or as the caller spells it.
     pub(super) fn is_called(&self, room: &str) -> bool {
         self.name == room || self.wanted.name == room
     }
@@ -181,8 +182,8 @@ impl JoinedRoom {
         self.is_behind() && !std::mem::replace(&mut self.is_reading, true)
     }
 
-    /// Handles a page of the log that was requested from the position `began`. If the page has not advanced the
-    /// position, gives up the unread messages, and returns the range of their positions.
+    /// Handles the end of a page of the log. `began` is the room's position when the page was requested. If the page
+    /// has not advanced the room's position, gives up the unread messages, and returns the range of their positions.
     pub(super) fn has_read(&mut self, began: u64) -> Option<Missing> {
         self.is_reading = false;
         let to = self.behind?;
@@ -206,7 +207,7 @@ impl JoinedRoom {
         (from <= to).then_some(Missing { from, to })
     }
 
-    /// Advances the position to that of a message. Returns whether to deliver the message.
+    /// Advances the position to the message's position. Returns whether to deliver the message or to skip it.
     pub(super) fn take(&mut self, entry: &wire::Entry<'_>) -> Detection {
         let is_new = if entry.seq > self.seq {
             self.seq = entry.seq;
@@ -266,7 +267,8 @@ struct Keys {
     order: VecDeque<(String, String)>,
 }
 
-/// When a message with a key was sent: the number of earlier epochs (`life`), and the time in milliseconds since 1970.
+/// The time at which a message with a key was sent: the number of earlier epochs (`life`), and the time in milliseconds
+/// since 1970.
 #[derive(Debug, Clone, Copy)]
 struct Seen {
     life: u32,

@@ -56,7 +56,7 @@ struct Lines<S> {
     socket: WebSocketStream<S>,
     /// Received lines that the client has not read yet.
     received: BytesMut,
-    /// The beginning of a line that the client has written so far without the newline.
+    /// The beginning of a line whose newline the client has not written yet.
     unsent: BytesMut,
     /// Whether frames wait in the socket's buffer to be flushed.
     must_flush: bool,

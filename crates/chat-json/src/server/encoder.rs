@@ -11,7 +11,7 @@ use chat_core::protocol::{Broadcast, Encoder, Moment};
 use serde::Serialize;
 use std::ops::Range;
 
-/// The JSON encoder. All JSON connections of a hub share one.
+/// The JSON encoder. All JSON connections of a hub share one encoder.
 #[derive(Debug)]
 pub(super) struct JsonForm;
 
@@ -52,7 +52,7 @@ pub(super) fn write_line(object: &impl Serialize, out: &mut BytesMut) {
 }
 
 fn write(object: &(impl Serialize + ?Sized), out: &mut BytesMut) {
-    // This can't fail: these types have string keys, and writing to a buffer always succeeds.
+    // The call can't fail: the keys of all objects are strings, and writing to a buffer always succeeds.
     if serde_json::to_writer(out.writer(), object).is_err() {
         debug_assert!(false, "our own types can be written");
     }
@@ -154,9 +154,9 @@ const OWN_BYTES: usize = 40;
 
 /// The encoded parts that all messages of a batch share.
 struct Frame {
-    /// The bytes of a message between the name of its event and its position, which include the room's name.
+    /// The bytes of a message between the name of its event and its position. They include the room's name.
     room: BytesMut,
-    /// The bytes of a message between its position and its text, which include the time and the sender.
+    /// The bytes of a message between its position and its text. They include the time and the sender.
     origin: BytesMut,
     moment: Moment,
 }

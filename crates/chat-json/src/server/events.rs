@@ -57,7 +57,7 @@ impl<'a> From<&'a SessionEvent> for Event<'a> {
     }
 }
 
-/// Converts a message of a log to an event of JSON Lines, as in a page of history.
+/// Converts a message of a log to an event of JSON Lines, in the form that a page of history has.
 impl<'a> From<&'a Message> for Event<'a> {
     fn from(message: &'a Message) -> Self {
         message_event(message, false)

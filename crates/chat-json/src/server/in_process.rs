@@ -165,7 +165,7 @@ async fn execute_in_room(
     }
 }
 
-/// Reads a page of a room's log. If the client names an epoch, the page must be of this epoch.
+/// Reads a page of a room's log. Refuses the request if the client names an epoch other than the epoch of the page.
 async fn history(
     member: &MemberHandle,
     epoch: Option<Epoch>,

@@ -1,6 +1,6 @@
-//! Converts the answers of the hub to the objects of the wire.
+//! Converts the answers of the hub to the JSON objects that the server sends.
 //!
-//! Invariant: nothing here depends on the state of the connection.
+//! Invariant: the functions of this module do not depend on the state of the connection.
 
 use super::encoder::{write_earliest, write_latest, write_latest_first};
 use crate::wire::{
@@ -44,7 +44,8 @@ pub(super) struct Messages<'a> {
 }
 
 impl<'a> Messages<'a> {
-    /// Takes the messages as a list that [`page`] or [`found`] has written. Returns `None` if the list is not JSON.
+    /// Creates the fields of a reply. `list` holds the messages as JSON that [`page`] or [`found`] has written. Returns
+    /// `None` if `list` is not JSON.
     pub(super) fn new(room: &'a RoomName, gap: Option<Gap>, list: &'a [u8]) -> Option<Self> {
         let Ok(messages) = serde_json::from_slice(list) else {
             debug_assert!(false, "what we wrote is JSON");
@@ -100,7 +101,7 @@ pub(super) fn found(page: &Page) -> BytesMut {
     list(page, write_latest_first)
 }
 
-/// A part of a batch, as the encoder takes it.
+/// A batch, and the range of its messages that the encoder writes.
 type Slice<'a> = (&'a Batch, Range<usize>);
 
 fn list(page: &Page, write: fn(&[Slice<'_>], usize, &mut BytesMut)) -> BytesMut {
@@ -130,8 +131,8 @@ pub(super) fn published(room: &RoomName, seq: Seq, dup: bool) -> Published<'_> {
 }
 
 impl<'a> Published<'a> {
-    /// Converts the result of publishing a message in `room` under a key. The reply to a repetition names the room in
-    /// which the earlier message was published.
+    /// Converts the result of publishing a message in `room` under a key. If the message is a repetition, the reply
+    /// names the room of the first message.
     #[must_use]
     pub fn new(room: &'a RoomName, result: &'a chat_core::Published) -> Self {
         match result {
@@ -141,7 +142,7 @@ impl<'a> Published<'a> {
     }
 }
 
-/// Returns the topic of a room.
+/// Takes a room's topic from the information about the room.
 impl<'a> From<&'a RoomInfo> for Topic<'a> {
     fn from(info: &'a RoomInfo) -> Self {
         Self {
@@ -151,7 +152,7 @@ impl<'a> From<&'a RoomInfo> for Topic<'a> {
     }
 }
 
-/// Converts the state of a room that a session has joined. `recovered` is `None`.
+/// Converts the information about a room that a session has joined. Sets `recovered` to `None`.
 impl<'a> From<&'a RoomInfo> for Place<'a> {
     fn from(info: &'a RoomInfo) -> Self {
         let Present {
@@ -205,7 +206,7 @@ fn no_place<'a>(room: &'a str, refusal: &'a Refusal) -> Place<'a> {
 }
 
 impl<'a> RoomsList<'a> {
-    /// Creates the list of these rooms. `has_more`: more rooms follow the last one.
+    /// Creates the list of these rooms. `has_more` tells whether more rooms follow the last room of the list.
     #[must_use]
     pub fn new(rooms: &'a [RoomSummary], has_more: bool) -> Self {
         let listed = rooms.iter().map(|summary| Listed {
@@ -224,7 +225,6 @@ fn beginning(topic: &str) -> &str {
     &topic[..topic.floor_char_boundary(LISTED_TOPIC_BYTES_MAX)]
 }
 
-/// Returns the members of a room.
 impl<'a> From<&'a RoomInfo> for Present<'a> {
     fn from(info: &'a RoomInfo) -> Self {
         Self {

@@ -1,4 +1,4 @@
-//! Parses the lines of a client to requests, and the requests to commands.
+//! Parses the lines of a client into requests, and converts the requests into commands.
 //!
 //! Invariant: nothing here depends on the state of a connection.
 
@@ -27,7 +27,7 @@ impl<'a> Request<'a> {
     /// Returns the reply that tells the client what is wrong with the line.
     pub fn parse(line: &'a str) -> Result<Self, Refused<'static>> {
         let request: Self = serde_json::from_str(line).map_err(|error| unreadable(line, &error))?;
-        // serde also accepts an array of the fields, in their order.
+        // serde would also accept a JSON array that holds the values of the fields in order.
         if !line.trim_start().starts_with('{') {
             return Err(Refused::new(None, &bad("not a JSON object")));
         }

@@ -11,7 +11,7 @@ pub enum Event<'a> {
     /// A member sent a message.
     #[serde(borrow)]
     Said(Entry<'a>),
-    /// A member sent an action, which the command `/me` of the plain dialect sends.
+    /// A member sent an action. In the plain dialect, the command `/me` sends an action.
     #[serde(borrow)]
     Acted(Entry<'a>),
     /// A member changed the topic. An empty text removes the topic.
@@ -146,7 +146,7 @@ pub struct Entry<'a> {
     pub room: Text<'a>,
     /// The message's position in the log.
     pub seq: u64,
-    /// When the message was published, in milliseconds since 1970, UTC.
+    /// The time at which the message was published, in milliseconds since 1970, UTC.
     pub ts: u64,
     /// The author's nick.
     #[serde(borrow)]

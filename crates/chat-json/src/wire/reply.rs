@@ -144,7 +144,7 @@ pub struct Sent<'a> {
     /// The recipient's nick.
     #[serde(borrow)]
     pub to: Text<'a>,
-    /// When the message was sent, in milliseconds since 1970, UTC.
+    /// The time at which the message was sent, in milliseconds since 1970, UTC.
     pub ts: u64,
 }
 
@@ -225,7 +225,7 @@ pub struct Histories<'a> {
 pub struct Hole {
     /// The first position.
     pub from: u64,
-    /// The last position.
+    /// The last position of the range.
     pub to: u64,
 }
 
@@ -234,7 +234,7 @@ pub struct Hole {
 pub struct Empty {}
 
 impl<'a> Event<'a> {
-    /// Returns the message if this event is a message: said, an action, a topic or a notice.
+    /// Returns the message if this event is a message: a said text, an action, a topic or a notice.
     #[must_use]
     pub fn entry(&self) -> Option<&Entry<'a>> {
         match self {

@@ -122,7 +122,7 @@ pub struct Position<'a> {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(untagged, expecting = "an id is an integer or a string")]
 pub enum Id {
-    /// An integer from 0.
+    /// A non-negative integer.
     Unsigned(u64),
     /// A negative integer.
     Signed(i64),

@@ -131,7 +131,8 @@ impl Connect for Network {
     }
 }
 
-/// Carries bytes in both directions, until one side ends or the budget of bytes is used up.
+/// Copies bytes in both directions until one stream ends. Also stops after `budget` bytes, counted over both
+/// directions.
 async fn carry(
     near: DuplexStream,
     far: DuplexStream,

@@ -77,7 +77,7 @@ async fn a_server_that_restarts_loses_nothing_silently_and_repeats_nothing() {
 /// The messages and gaps that a client received.
 #[derive(Debug, Default)]
 struct Diary {
-    /// The sender and the number of each message. `gaps_before` has the number of gaps before the message.
+    /// The sender and the number of each message. `gaps_before` holds, for each message, how many gaps came before it.
     seen: Vec<(String, u32)>,
     gaps_before: Vec<usize>,
     gaps: usize,
@@ -135,7 +135,7 @@ async fn say_all(client: Client, pause: Duration) {
     while unanswered.next().await.is_some() {}
 }
 
-/// Receives messages until both clients have sent all of theirs.
+/// Receives messages until both clients have sent their last message.
 async fn hear(mut events: Events) -> Diary {
     let (mut diary, mut done) = (Diary::default(), 0);
     while let Some(event) = events.next().await {

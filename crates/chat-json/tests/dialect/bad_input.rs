@@ -5,7 +5,8 @@ use crate::{hub, said, unlimited};
 use chat_json::wire::{Event, Why};
 use serde_json::{Value, json};
 
-/// The expected answer to a line: the line's id, if it has a valid one, and the error code.
+/// The expected answer to a line. `Ok` has the line's id. `Err` has the line's id, or null if the line has no valid id,
+/// and the error code.
 enum Answer {
     Err(Value, &'static str),
     Ok(Value),
@@ -108,7 +109,8 @@ const WITH_ID: [(&str, &str); 26] = [
     ),
 ];
 
-/// Lines that the server refuses with another code, and with the id 7 in the answer.
+/// Lines that the server refuses with a code other than `bad_request`, and with the id 7 in the answer. The last string
+/// of each entry is the code.
 const OTHERWISE_REFUSED: [(&str, &str, &str); 9] = [
     (
         "an unknown command",
@@ -229,7 +231,7 @@ fn ids() -> Vec<(&'static str, String, Answer)> {
     ]
 }
 
-/// Lines that are unusual but valid, and a line with an unknown command and without an id.
+/// Unusual lines. All are valid except the first, whose command is unknown and which has no id.
 fn unusual() -> Vec<(&'static str, String, Answer)> {
     let unknown_field = r#"{"cmd":"ping","id":7,"colour":"red"}"#;
     vec![

@@ -61,7 +61,8 @@ async fn a_big_room_is_hushed_once_and_then_counted_at_most_once_a_second() {
     assert_eq!(who["count"], 201);
     assert_eq!(who["members"].as_array().unwrap().len(), 100);
 
-    // When few members are left, the number of members is sent once more. After that each leave is announced again.
+    // Once few members are left, the server sends the number of members one last time. After that, it announces each
+    // leave again.
     crowd.truncate(73);
     let events = bot.sees_until_quiet().await;
     assert_eq!(count_of(&events, "left"), 1, "{events:?}");

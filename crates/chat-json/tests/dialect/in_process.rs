@@ -1,4 +1,5 @@
-//! Commands that a program executes for its client in this process get the same answers as over a connection.
+//! A command that a program executes in process, for a client of its own, gets the same answer as a command over a
+//! connection.
 
 use crate::program::Program;
 use crate::{hub, unlimited};

@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex};
 pub(crate) struct Kept {
     journal: MemoryJournal,
     logs: Arc<Mutex<HashMap<String, Arc<MemoryLog>>>>,
-    /// How many times a log was opened, in total.
+    /// The number of times that a log was opened, summed over all logs.
     openings: Arc<AtomicUsize>,
     /// If set, the next append succeeds, but the journal answers that the result is uncertain.
     is_uncertain: Arc<AtomicBool>,

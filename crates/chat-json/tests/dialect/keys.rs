@@ -54,8 +54,8 @@ async fn what_is_said_again_under_its_key_is_not_said_twice() {
     bot.sees(again).await;
 }
 
-/// If it is uncertain whether a message was appended, a repetition finds the message by its key. Members see the
-/// message before later ones.
+/// It is uncertain whether a message was appended. The client sends the message again, and the server finds it by its
+/// key. The other members receive the message before later messages.
 #[tokio::test(start_paused = true)]
 async fn what_may_have_been_kept_is_found_and_leaves_no_hole() {
     let journal = Kept::new();

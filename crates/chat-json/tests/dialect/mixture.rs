@@ -16,7 +16,7 @@ const SEED: u64 = 20_260_923;
 /// The longest line in these tests, in bytes.
 const LINE_BYTES_MAX: usize = 400;
 
-/// A line, apart from its id, and whether the server can read the id.
+/// The parts of a line before and after its id. `is_readable` says whether the server can read the id.
 #[derive(Debug, Clone)]
 struct Piece {
     before_id: Vec<u8>,
@@ -104,7 +104,7 @@ fn line() -> impl Strategy<Value = Piece> {
     ]
 }
 
-/// A line with bytes that are neither UTF-8 nor telnet commands.
+/// A line that is not UTF-8 and contains no telnet commands.
 fn not_utf8() -> impl Strategy<Value = Piece> {
     let bytes = (0u8..0xff).prop_filter("no end of line", |byte| *byte != b'\n');
     prop::collection::vec(bytes, 0..20).prop_map(|bytes| Piece {

@@ -61,7 +61,7 @@ impl Program {
         assert_eq!(seen, expected, "\n{}", self.wire.transcript());
     }
 
-    /// Sends a command, and expects that the next object grants it. Returns the result.
+    /// Sends a command, and expects that the next object grants the command. Returns the result.
     pub(crate) async fn does(&mut self, cmd: &str, fields: Value) -> Value {
         let mut answer = self.asks(cmd, fields).await;
         match answer["ok"].take() {

@@ -17,7 +17,8 @@ fn gap(from: impl Into<Option<u64>>, to: impl Into<Option<u64>>, why: &str) -> V
     json!({"ev": "gap", "room": "ops", "from": from.into(), "to": to.into(), "why": why})
 }
 
-/// Joins `ops` with the fields of `join`. Returns the program, and the room as the welcome describes it.
+/// Connects the program `bot`, which joins `ops` with the fields of `join`. Returns the program, and the description of
+/// `ops` in the server's welcome.
 async fn comes_back(hub: &mut TestHub, mut join: Value) -> (Program, Value) {
     join["room"] = json!("ops");
     let (bot, mut welcome) = Program::hello(hub, json!({"nick": "bot", "join": [join]})).await;

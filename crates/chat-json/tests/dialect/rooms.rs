@@ -247,7 +247,7 @@ async fn replies_come_in_the_order_of_the_commands_one_for_each_id() {
     }
 }
 
-/// Returns a hello that joins this number of rooms.
+/// Returns a hello that joins `rooms` rooms. The name of each room has `name_bytes` bytes.
 fn big_hello(rooms: usize, name_bytes: usize) -> String {
     let join: Vec<_> = (0..rooms)
         .map(|number| {

@@ -57,7 +57,7 @@ async fn a_key_holds_on_all_hubs_that_share_a_log() {
         let (again, mut told) = say(&mut twin, "deployed", "k").await;
         assert_eq!(again["dup"], true, "seed {seed}: {again}");
         assert_eq!(again["seq"], first["seq"], "seed {seed}");
-        // The keys of another client, and other keys of the same client, are different.
+        // Under the same key, another client publishes another message. Under another key, the same client does, too.
         let (other, before) = say(&mut alice, "mine", "k").await;
         assert!(other.get("dup").is_none(), "{other}");
         let (next, later) = say(&mut twin, "next", "k2").await;

@@ -199,8 +199,8 @@ async fn a_client_cut_before_the_reply_learns_of_its_message_by_its_key() {
     assert_eq!(bot.does("say", deployed()).await, again(1));
 }
 
-/// The later connection must end the earlier one, even if the hello of the earlier one had to wait. The delayed hello
-/// must not end the newer session.
+/// A client connects twice with one token. The hello of the first connection has to wait, and the second connection
+/// begins a session in the meantime. The server must refuse the delayed hello: it must not end that session.
 #[tokio::test(start_paused = true)]
 async fn an_earlier_connection_does_not_end_a_later_session_of_its_client() {
     let mut limits = unlimited();

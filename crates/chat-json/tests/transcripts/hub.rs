@@ -52,7 +52,7 @@ pub(crate) struct Host {
 enum Serving {
     /// Each connection is served on its own.
     Streams(TestHub),
-    /// All connections are accepted by one listener, with the limits of the listener.
+    /// One listener accepts all connections, and applies its limits to them.
     Listener {
         connections: mpsc::UnboundedSender<(Stream, Peer)>,
         _tasks: JoinSet<()>,

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 /// The shortest run of equal characters that is written as one character and a count.
 const RUN_MIN: usize = 32;
 
-/// Writes bytes in the notation, as printable text.
+/// Returns bytes as printable text, in this notation.
 pub(crate) fn escape(bytes: &[u8]) -> String {
     let mut units: Vec<String> = Vec::new();
     for chunk in bytes.utf8_chunks() {
@@ -124,7 +124,8 @@ impl Names {
         format!("{before}\"after_ms\":RANDOM{digits}")
     }
 
-    /// Replaces the names in a text that will be sent with the random values.
+    /// Replaces each name in a text, such as `EPOCH-1`, with the random value that the name stands for. The result is
+    /// sent to the server.
     pub(crate) fn reveal(&self, text: &str) -> String {
         let mut text = text.to_owned();
         for (kind, values) in [("EPOCH", &self.epochs), ("TOKEN", &self.tokens)] {

@@ -11,7 +11,7 @@ use std::io::{self, ErrorKind, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// The maximum number of bytes of waiting lines. The writing thread may hold the same number of bytes in addition.
+/// The maximum number of bytes of the lines that wait in the queue. The writing thread may hold as many bytes again.
 const BYTES_MAX: usize = 1 << 20;
 
 /// The pause before a failed write is repeated.
@@ -160,8 +160,8 @@ impl Shared {
         Some(std::mem::take(&mut waiting.lost))
     }
 
-    /// Writes all bytes, in as many writes as needed. Returns whether all bytes were written. Returns `false` only when
-    /// the log ends.
+    /// Writes all bytes, and retries failed writes until the log ends. Returns whether all bytes were written. The
+    /// result can be `false` only when the log ends.
     fn write(&self, mut lines: &[u8], out: &mut impl Write) -> bool {
         while !lines.is_empty() {
             let pause = match out.write(lines) {
@@ -215,7 +215,7 @@ mod tests {
                     self.written.send(text).unwrap();
                     Ok(taken)
                 }
-                // The test has no more orders.
+                // The test has dropped its sender, so no further orders follow.
                 Err(_) => Err(ErrorKind::BrokenPipe.into()),
             }
         }
@@ -284,7 +284,7 @@ mod tests {
         queue.push(b"one\n");
         order.send(Order::Take(1)).unwrap();
         assert_eq!(read.recv().unwrap(), "o");
-        // The writing thread is in the write of `two` when the log ends.
+        // The writing thread has yet to write the rest of `one`. So `two` still waits in the queue when the log ends.
         queue.push(b"two\n");
         std::thread::scope(|scope| {
             let end = scope.spawn(|| queue.end(LONG));

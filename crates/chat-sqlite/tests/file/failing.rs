@@ -139,7 +139,8 @@ async fn what_would_be_written_into_a_file_that_was_cut_short_is_refused() {
     }
 }
 
-/// SQLite's own checkpoints during a long run must not be mistaken for a truncation of the file.
+/// Checkpoints and `VACUUM` change the length of the file. The journal must not mistake such a change for
+/// damage.
 #[tokio::test]
 async fn what_sqlite_does_to_its_files_is_not_taken_for_damage() {
     let dir = Dir::new();

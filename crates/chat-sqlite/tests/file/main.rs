@@ -450,8 +450,8 @@ async fn after_a_power_cut_a_log_that_may_have_lost_something_begins_anew() {
     }
 }
 
-/// A copy may be written over a file without replacing the file. Only the modification time shows this, so the test
-/// sets the time to the past.
+/// A copy may be written over `FILE-state` without replacing the file. Then only the difference between the recorded
+/// time and the change time shows the copy. The test sets the recorded time to a minute earlier.
 #[tokio::test]
 async fn copies_that_are_written_over_their_files_are_another_life() {
     let dir = Dir::new();

@@ -39,8 +39,8 @@ pub struct Speech {
 }
 
 impl Speech {
-    /// Creates the input from first lines. Each first line alone must open a connection in the dialect, and all first
-    /// lines must give the connection the same options.
+    /// Creates the input of a suite from the possible first lines of a connection. Each of these lines alone must open
+    /// a connection in the dialect. All of them must give the connection the same options.
     #[must_use]
     pub fn new<L: Into<String>>(openings: impl IntoIterator<Item = L>) -> Self {
         Self {
@@ -132,7 +132,7 @@ pub async fn dialect(detector: &impl Detector, speech: &Speech) -> Result<(), Vi
     Ok(())
 }
 
-/// Returns the dialect that a first line opens.
+/// Returns the dialect that the detector selects for the first line `opening`.
 fn open(detector: &impl Detector, opening: &str) -> Result<Box<dyn Dialect>, Violation> {
     let prefix = format!("{opening}\n");
     match unpanicked("sniffing", || detector.detect(prefix.as_bytes()))? {

@@ -91,8 +91,8 @@ pub enum Durability {
 pub enum Holds {
     /// All messages.
     Everything,
-    /// At least this number of the latest messages. The journal may remove older messages, which reads report as a
-    /// gap.
+    /// At least this number of the latest messages. The journal may remove older messages. A read reports the removed
+    /// messages as a gap.
     AtLeast(usize),
 }
 
@@ -105,8 +105,8 @@ impl Holds {
     }
 }
 
-/// A [`JournalUnderTest`] for bounded in-memory journals. The logs of such a journal live while they are open, and
-/// keep at least their latest message.
+/// A [`JournalUnderTest`] for journals that keep a limited number of messages in memory. A log of the journal lives
+/// while it is open, and keeps at least its latest message.
 ///
 /// # Examples
 ///

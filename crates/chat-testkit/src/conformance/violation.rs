@@ -26,13 +26,13 @@ pub enum Rule {
     Gaps,
     /// Journal: messages of one room are not in another room's log. Two names with the same key are the same room.
     Rooms,
-    /// Journal: the head of a log that is opened has the log's last position and topic.
+    /// Journal: opening a log returns a head that has the log's last position and topic.
     Head,
-    /// Journal: an epoch lives as long as its log, and a log that begins anew has another epoch.
+    /// Journal: a log keeps its epoch as long as the log exists. A log that begins anew gets another epoch.
     Epoch,
     /// Journal: the author of a message from an earlier process is not taken for a session of this process.
     Author,
-    /// Journal: a message under a key that is already used is a duplicate on every node, and is answered with the
+    /// Journal: a second message under a key is a duplicate on every node. The append of a duplicate returns the
     /// position of the first message.
     Keys,
     /// Journal: each node that shares the journal follows the whole log in one order.
@@ -49,7 +49,7 @@ pub enum Rule {
     Repeatable,
     /// Dialect: connections with the same settings share one encoder.
     SharedForm,
-    /// Dialect: a detector that has decided about a prefix decides the same when more bytes follow.
+    /// Dialect: once a detector has decided about a prefix, it makes the same decision if more bytes follow.
     Verdicts,
     /// Dialect: the server serves a connection until the peer closes the connection.
     Serves,
@@ -116,7 +116,7 @@ impl Violation {
 
     /// Adds the latest operations before the violation, at most `SHOWN`.
     pub(crate) fn after(mut self, done: &[String]) -> Self {
-        /// The maximum number of operations in a message: as many lines as fit on a screen.
+        /// The maximum number of operations that a violation lists: as many lines as fit on a screen.
         const SHOWN: usize = 16;
         self.done = done[done.len().saturating_sub(SHOWN)..].to_vec();
         self

@@ -1,4 +1,5 @@
-//! Journals that several hubs share: one satisfies the rules, and each of the others breaks one rule.
+//! Tests of the suite for journals that several hubs share. One journal satisfies all rules and passes. Each other
+//! journal has a fault, and the suite must report the broken rule.
 
 use chat_core::log::{
     Appended, Drafts, Followed, Head, Journal, JournalError, Log, MemoryJournal, Page, Position,
@@ -20,15 +21,15 @@ enum Fault {
     LeavesOneOut,
     /// A followed log yields a batch twice.
     YieldsOneTwice,
-    /// The appends of other nodes keep their author, who has no session on this node.
+    /// The batches of other nodes keep the author's session id, although the author has no session on this node.
     KeepsAuthors,
     /// A key that was used before is not recognised.
     ForgetsKeys,
-    /// A log that is followed again is yielded from its beginning.
+    /// If a hub follows a log again, the stream yields the log from its beginning.
     FollowsAllAgain,
     /// A page continues after lost messages as if no messages were lost.
     ReadsOverHoles,
-    /// A followed log does not yield lost messages as a gap.
+    /// The stream of a followed log omits lost messages without a gap.
     FollowsOverHoles,
 }
 

@@ -50,7 +50,7 @@ struct Rows {
     rows: Vec<Row>,
     /// The position up to which rows were removed.
     gone: u64,
-    /// The number of the process. Each restart increases the number.
+    /// How many times the store was opened since the log was created. Each restart of the server opens the store once.
     life: usize,
 }
 

@@ -184,8 +184,8 @@ fn resolve_pending(room: &mut Room, id: u64, result: Result<u64, String>) {
         return;
     };
     match result {
-        // The message at this position was already delivered but not recognised as this pending message, or the
-        // position is in a gap.
+        // No further message at this position will arrive. The message was delivered already, but was not recognised as
+        // this pending message; or the position is in a gap.
         Ok(seq) if room.passed >= Some(seq) => {
             room.pending.remove(at);
         }
@@ -236,8 +236,8 @@ fn add_older(room: &mut Room, result: Result<Vec<Message>, String>, own: &str, z
     }
 }
 
-/// Shows why a room could not be joined, in the room where the user typed the command. If the window of the refused
-/// room is empty, closes the window and shows the room of the command again.
+/// Shows why the room `name` could not be joined, in the room `from`, where the user typed the command. If the window
+/// of `name` is empty, closes the window and shows `from` again.
 fn not_joined(state: &mut State, name: &str, from: &str, error: &str) {
     let error = Entry::alert(format!("{}: {}", room::name(name), room::words(error)));
     let Some(at) = state.position(name) else {
@@ -267,7 +267,8 @@ fn left(state: &mut State, room: &str, result: Result<(), String>) {
     }
 }
 
-/// Closes the window of a room that the client has left. The only open window stays open.
+/// Closes the window of a room that the client has left. If no other window is open, the window stays open and shows a
+/// notice.
 pub(super) fn close(state: &mut State, name: &str) {
     let Some(at) = state.position(name) else {
         return;

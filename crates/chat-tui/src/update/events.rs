@@ -104,7 +104,7 @@ fn enter_lobby(state: &mut State, lobby: Option<&str>) -> Vec<Effect> {
     let is_pasted =
         state.current == nameless && matches!(state.overlay, Some(Overlay::Paste { .. }));
     if others_are_open && state.rooms[nameless].is_empty() && !is_pasted {
-        // Before the server was reached, the user joined another room and typed nothing in the nameless room.
+        // The user joined another room before the client reached the server, and typed nothing in the nameless room.
         state.remove(nameless);
         return Vec::new();
     }
@@ -124,8 +124,8 @@ fn enter_lobby(state: &mut State, lobby: Option<&str>) -> Vec<Effect> {
         let from = lobby.clone();
         effects.push(Effect::Join { room: lobby, from });
     }
-    // Only the messages from the nameless room are sent. Messages that were pending in the lobby's window were sent
-    // before.
+    // Sends only the messages that were pending in the nameless room. The messages that are pending in the lobby's own
+    // window were sent earlier.
     effects.extend(moved.iter().map(|pending| Effect::Say {
         room: room.name.clone(),
         id: pending.id,
@@ -136,15 +136,16 @@ fn enter_lobby(state: &mut State, lobby: Option<&str>) -> Vec<Effect> {
     effects
 }
 
-/// Moves what the user typed in the nameless room to the lobby's own window, and closes the nameless room. Returns the
-/// index of the lobby's window.
+/// Moves the text that the user typed in the nameless room to the lobby's own window, and closes the nameless room. The
+/// nameless room stands for the lobby until its name is known. Returns the index of the lobby's window.
 fn merge(state: &mut State, nameless: usize, known: usize) -> usize {
     let was_shown = state.current == nameless;
     let editor = std::mem::take(&mut state.rooms[nameless].editor);
     let known_room = &mut state.rooms[known];
     if was_shown {
         known_room.editor.take_over(editor);
-        // For the user, the nameless room and the lobby are the same room, so a paste question stays open.
+        // For the user, the nameless room is the lobby. So a question about pasted lines that was asked in the nameless
+        // room stays open.
         state.current = known;
         known_room.enter();
         state.completion = None;
@@ -285,7 +286,8 @@ fn left(state: &mut State, room: &str, nick: &str, reason: Option<&str>) {
     let why = reason.map(|reason| format!(" ({})", room::words(reason)));
     let text = format!("{nick} left{}", why.unwrap_or_default());
     notice_in(state, room, text.clone(), |room| room.remove_member(&nick));
-    // If there is a reason, the session of the correspondent has ended.
+    // A member that leaves with a reason has ended its session. The window for direct messages with this member shows
+    // the notice, too.
     if reason.is_some() {
         notice_to(state, &nick, text);
         offer(state, &nick);
@@ -330,8 +332,8 @@ fn notice_in(state: &mut State, name: &str, text: String, change: impl FnOnce(&m
     }
 }
 
-/// Adds a notice to the window for a correspondent, if there is one. If the same event is reported in several shared
-/// rooms, the notice is added only once.
+/// Adds a notice to the window for a correspondent, if there is such a window. Does not repeat the window's last entry,
+/// because the same event may be reported in several shared rooms.
 fn notice_to(state: &mut State, nick: &str, text: String) {
     if let Some(window) = state.find(&room::direct(nick)) {
         let last = window.scrollback.entries().next_back();
@@ -415,7 +417,7 @@ fn said(state: &mut State, message: &Message) -> Vec<Effect> {
     room.be_in(&message.epoch);
     settle(room, message, is_own);
     if message.is_replay && room.has_loaded(message) {
-        // The client has joined the room again, and the message is replayed although it is already shown.
+        // The client has joined the room again, and the server has replayed a message that is already shown.
         return Vec::new();
     }
     room.latest = Some(place(message));
@@ -451,7 +453,8 @@ fn said(state: &mut State, message: &Message) -> Vec<Effect> {
     Vec::new()
 }
 
-/// Removes pending messages that this message confirms: the same message, and accepted messages with lower positions.
+/// Removes the pending messages that the arrival of `message` confirms. These are the user's own copy of `message`, and
+/// the accepted messages whose position is not higher.
 fn settle(room: &mut Room, message: &Message, is_own: bool) {
     let is_answered = |pending: &Pending| pending.taken_as == Some(message.seq);
     let is_answered = room.pending.iter().any(is_answered);

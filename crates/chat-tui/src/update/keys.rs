@@ -1,4 +1,4 @@
-//! Handles keys.
+//! Applies key presses and pasted text to the state.
 
 use super::{Effect, reply, typed};
 use crate::command;
@@ -61,7 +61,8 @@ pub(super) fn paste(state: &mut State, pasted: &str) -> Vec<Effect> {
     let pasted = pasted
         .split(['\n', '\r'])
         .filter(|line| !line.trim().is_empty());
-    // If a paste question is open, the lines are added to its lines. Another overlay is closed.
+    // If the user is already asked about a paste, the pasted lines are added to the lines of that question. An overlay
+    // of another kind is closed.
     let mut lines = match &state.overlay {
         Some(Overlay::Paste { lines }) => lines.clone(),
         _ => Vec::new(),
@@ -196,7 +197,7 @@ fn page(state: &State) -> usize {
         .max(1)
 }
 
-/// Scrolls up. When the first loaded entry is reached, older messages are requested.
+/// Scrolls up. At the first loaded entry, the returned effects request older messages.
 pub(super) fn scroll_up(state: &mut State, lines: usize) -> Vec<Effect> {
     let messages = state.areas().messages;
     let (width, page) = (usize::from(messages.width), usize::from(messages.height));
@@ -221,7 +222,7 @@ pub(super) fn scroll_up(state: &mut State, lines: usize) -> Vec<Effect> {
         room.scrollback.end_at_top(NOTHING_OLDER);
         return Vec::new();
     }
-    // If no position is loaded, the end of the log is requested.
+    // If the scrollback holds no position, the client requests the latest messages of the log.
     let before = room.scrollback.oldest_seq().unwrap_or(u64::MAX);
     room.older = Older::Asked;
     vec![Effect::Older {

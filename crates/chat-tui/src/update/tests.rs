@@ -281,7 +281,7 @@ fn a_search_goes_back_from_find_to_find() {
     assert_eq!(found(&screen), FoundAt::Loaded(2));
     screen.presses(KeyCode::Enter);
     assert_eq!(found(&screen), FoundAt::Loaded(0));
-    // Different words start a new search at the end.
+    // A search for other words starts at the end of the log.
     screen.presses_with(KeyCode::Char('u'), KeyModifiers::CONTROL);
     screen.enters("/search nothing");
     assert_eq!(found(&screen), FoundAt::Loaded(1));

@@ -211,7 +211,8 @@ fn join(state: &mut State, name: &str) -> Vec<Effect> {
     vec![Effect::Join { room, from }]
 }
 
-/// Shows the latest match before the previous match. The server searches the messages that are not loaded.
+/// Shows the latest match that is older than the previous match. If no loaded message matches, the server searches the
+/// older messages of the room.
 fn search(state: &mut State, words: &str) -> Vec<Effect> {
     let room = state.room_mut();
     let at = room.search(words);

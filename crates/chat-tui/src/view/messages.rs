@@ -61,7 +61,8 @@ fn prepend(lines: &mut Vec<Line<'static>>, before: Vec<Line<'static>>) {
     lines.splice(0..0, before);
 }
 
-/// Returns whether this entry is the last entry that was read, with unread messages after it.
+/// Returns whether the line that marks the unread messages is drawn after the entry with this number. The entry must be
+/// the last one that was read, and a message must follow it.
 fn is_unread_line(room: &Room, number: i64) -> bool {
     let mut later =
         (number + 1..room.scrollback.range().end).filter_map(|at| room.scrollback.get(at));

@@ -12,7 +12,8 @@ use chat_core::protocol::{
 use chat_core::{CloseReason, Direct, Echo};
 use std::sync::Arc;
 
-/// Wraps a dialect of lines whose encoder never changes.
+/// Wraps a dialect of lines, and puts its output into WebSocket frames. The encoder of the wrapped dialect must never
+/// change.
 pub(super) struct InFrames<D> {
     dialect: D,
     encoder: Arc<FrameEncoder>,
@@ -22,7 +23,8 @@ pub(super) struct InFrames<D> {
 pub(super) struct FrameEncoder(Arc<dyn Encoder>);
 
 impl FrameEncoder {
-    /// Wraps the encoder of the dialect of lines. A server creates one `FrameEncoder` for all its connections.
+    /// Wraps the encoder of a dialect whose output is lines. A server creates one `FrameEncoder` for all its
+    /// connections.
     pub(super) fn new(lines: Arc<dyn Encoder>) -> Self {
         Self(lines)
     }
@@ -67,7 +69,7 @@ impl<D: Dialect> Dialect for InFrames<D> {
             match step {
                 Step::Bytes(bytes) => frame_lines(&bytes, commands.out()),
                 Step::Command(command) => {
-                    // `lines` and `commands` have the same limit, so no command of the dialect is dropped here.
+                    // `lines` and `commands` can hold the same number of commands, so `push` drops no command here.
                     commands.push(command);
                 }
             }
@@ -106,7 +108,7 @@ impl<D: Dialect> Dialect for InFrames<D> {
     }
 }
 
-/// Appends the lines that `write` writes, as frames.
+/// Calls `write`, and appends each line that it writes as a frame.
 fn framed(out: &mut BytesMut, write: impl FnOnce(&mut BytesMut)) {
     let mut lines = BytesMut::new();
     write(&mut lines);

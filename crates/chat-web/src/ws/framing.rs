@@ -29,13 +29,14 @@ pub(super) struct WebSocketFraming {
     lengths: VecDeque<u32>,
     /// The payload of a control frame that is not complete yet.
     control: Vec<u8>,
-    /// Whether the unfinished message is dropped. If only a part of its header has arrived, the message is dropped too.
+    /// Whether the unfinished message is dropped. This includes a message of which only a part of the first header has
+    /// arrived.
     is_skipping: bool,
     /// Why the input has ended. `None` if the input has not ended.
     end: Option<End>,
 }
 
-/// Up to 14 bytes: the longest header of a masked frame.
+/// The bytes of a frame's header that have arrived. The longest header of a masked frame has 14 bytes.
 #[derive(Default)]
 struct Header {
     bytes: [u8; 14],
@@ -52,16 +53,16 @@ struct Frame {
     length: u64,
 }
 
-/// A message that has begun.
+/// A message whose last frame has not been received completely.
 #[derive(Default)]
 struct Message {
-    /// The number of bytes of the message that are at the end of `payloads`.
+    /// The number of payload bytes of this message that have arrived. They are at the end of `payloads`.
     length: usize,
     /// The number of bytes of the message that are known to be complete UTF-8 characters.
     checked: usize,
 }
 
-/// What the header says in its first two bytes.
+/// The contents of the first two bytes of a frame's header.
 struct Start {
     opcode: Opcode,
     is_last: bool,
@@ -103,7 +104,8 @@ const MASKED: u8 = 0x80;
 /// The maximum payload of a control frame in bytes (RFC 6455, section 5.5).
 const CONTROL_BYTES_MAX: u8 = 125;
 
-/// The values of the length that say that two or eight bytes with the real length follow.
+/// Special values of the length field (RFC 6455, section 5.2). The payload's length follows in the next two bytes, or
+/// in the next eight bytes.
 const LENGTH_IN_2: u8 = 126;
 const LENGTH_IN_8: u8 = 127;
 
@@ -144,7 +146,7 @@ impl WebSocketFraming {
         self.read_payload(frame, bytes, answers)
     }
 
-    /// Reads a header. Returns the frame if the header is complete, and the bytes after what was read.
+    /// Takes the bytes of a header from `bytes`. Returns the frame if the header is complete, and the remaining bytes.
     fn read_header<'a>(&mut self, bytes: &'a [u8]) -> Result<(Option<Frame>, &'a [u8]), Failure> {
         let bytes = self.header.fill(2, bytes);
         let Some(start) = self.header.start()? else {
@@ -180,8 +182,8 @@ impl WebSocketFraming {
         }
     }
 
-    /// Reads a part of the payload of `frame`, and ends the frame with its last byte. Returns the bytes after this
-    /// part.
+    /// Reads a part of the payload of `frame`. If the part holds the last byte of the payload, also finishes the frame.
+    /// Returns the bytes after the part.
     fn read_payload<'a>(
         &mut self,
         mut frame: Frame,
@@ -238,7 +240,7 @@ impl WebSocketFraming {
         if std::mem::take(&mut self.is_skipping) {
             return Ok(());
         }
-        // The length is at most `message_bytes_max`.
+        // The length is at most `message_bytes_max`, which is a `u32`.
         self.lengths.push_back(message.length as u32);
         Ok(())
     }
@@ -246,8 +248,8 @@ impl WebSocketFraming {
     fn end_control(&mut self, opcode: Opcode, answers: &mut BytesMut) -> Result<(), Failure> {
         let payload = std::mem::take(&mut self.control);
         if self.message.is_none() {
-            // The header was incomplete when the message was given up. This header began no message, so nothing more is
-            // dropped.
+            // `give_up` may have been called when only a part of this frame's header had arrived. The frame has turned
+            // out to be no part of a message, so no message is dropped.
             self.is_skipping = false;
         }
         match opcode {
@@ -460,7 +462,8 @@ fn close_code(payload: &[u8]) -> Result<Option<u16>, Failure> {
         };
     };
     let code = u16::from_be_bytes(*code);
-    // The codes that a peer may send: those of RFC 6455 and the IANA registry, of libraries, and of applications.
+    // A peer may send the codes of RFC 6455 and the IANA registry (1000 to 1014, with exceptions), of libraries (3000
+    // to 3999), and of applications (4000 to 4999).
     if !matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999) {
         return Err(Failure(PROTOCOL_ERROR, "not a status code"));
     }

@@ -1,7 +1,7 @@
 //! The handshake of WebSocket, the server's side (RFC 6455, section 4.2).
 //!
-//! Invariant: a request that does not ask for WebSocket in version 13 exactly as the RFC says is never accepted, so the
-//! bytes after it never become chat.
+//! Invariant: a request is accepted only if it asks for version 13 of WebSocket exactly as the RFC requires. The bytes
+//! after any other request are never read as chat.
 
 use crate::ws::dialect::{FrameEncoder, InFrames};
 use base64::Engine;
@@ -32,9 +32,9 @@ pub(crate) struct WebSockets {
 
 /// A handshake that was accepted.
 pub(crate) struct Accepted {
-    /// The response to send: status 101. The connection then speaks the dialect.
+    /// The response to send: status 101. After this response, the connection speaks `dialect`.
     pub(crate) response: Response<Body>,
-    /// The dialect, and the framing of WebSocket.
+    /// The dialect that the connection speaks, with the framing of WebSocket.
     pub(crate) dialect: Box<dyn Dialect>,
 }
 
@@ -57,7 +57,7 @@ impl WebSockets {
         Self { json, encoder }
     }
 
-    /// Checks a request that asks for a WebSocket. Does not check whether a page of the request's origin may do so.
+    /// Checks a request for a WebSocket. Does not check whether pages of the request's origin may open a WebSocket.
     ///
     /// # Errors
     ///
@@ -71,7 +71,8 @@ impl WebSockets {
         headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
         headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
         headers.insert(SEC_WEBSOCKET_ACCEPT, accept_key(key));
-        // A client that offers only other subprotocols gets JSON without a subprotocol, and may then refuse it.
+        // If a client offers only other subprotocols, the response names no subprotocol, and the server speaks JSON.
+        // The client may then close the connection.
         if items(request.headers(), &SEC_WEBSOCKET_PROTOCOL).any(|name| name == CHAT_V1) {
             headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(CHAT_V1));
         }
@@ -134,7 +135,7 @@ impl Refusal {
     }
 }
 
-/// Returns the client's key of a valid request.
+/// Checks that a request opens a WebSocket, and returns the key that the client has sent.
 fn key<T>(request: &Request<T>) -> Result<&HeaderValue, Refusal> {
     let headers = request.headers();
     if request.method() != Method::GET {
@@ -177,7 +178,7 @@ fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderVal
     values.next().filter(|_| values.next().is_none())
 }
 
-/// Returns the items of a header that is a list, which may be sent several times.
+/// Returns the items of a header whose value is a list with commas. The header may be sent several times.
 fn items<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
     let values = headers.get_all(name).into_iter();
     let values = values.filter_map(|value| value.to_str().ok());

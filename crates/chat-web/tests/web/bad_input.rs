@@ -1,4 +1,5 @@
-//! Requests that break the rules: an error as HTTP says, and nothing becomes chat.
+//! Requests that break the rules of HTTP. The server answers with the error that HTTP prescribes, and no part of the
+//! request becomes a chat message.
 
 use crate::harness::{answers, ask, exchange, is_closed, web_hub};
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! A hub with HTTP, and answers as tests compare them.
+//! Creates hubs that speak HTTP, and parses their answers into a form that tests can compare.
 
 use chat_core::Limits;
 use chat_json::JsonLines;
@@ -38,7 +38,7 @@ impl Answer {
     }
 }
 
-/// Sends a request of these header lines to `localhost`, and returns the answer.
+/// Sends a request with this request line (without the version) and these headers to `localhost`. Returns the answer.
 pub(crate) async fn ask(wire: &mut Wire, request_line: &str, headers: &[&str]) -> Answer {
     let mut request = format!("{request_line} HTTP/1.1\r\nHost: localhost:5000\r\n");
     for header in headers {

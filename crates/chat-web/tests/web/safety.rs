@@ -1,4 +1,4 @@
-//! Pages of other sites.
+//! Protection against pages of other sites: refused requests, allowed names, and the safety headers of answers.
 
 use crate::harness::{ask, exchange, is_closed, sees, web_hub};
 use chat_core::Hub;

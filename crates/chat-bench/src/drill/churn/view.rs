@@ -55,8 +55,8 @@ impl View {
         all
     }
 
-    /// Reads the part of a `/who` answer after the room: `3 members: a, b, c`. `None` if the answer does not name all
-    /// members.
+    /// Returns the nicks in an answer to `/who`. `answer` is the part of this answer after the room, such as
+    /// `3 members: a, b, c`. Returns `None` if the answer does not name all members.
     pub(super) fn named(answer: &str) -> Option<BTreeSet<String>> {
         let (_, names) = answer.split_once(": ")?;
         (!names.contains(" and ")).then(|| names.split(", ").map(str::to_owned).collect())
@@ -75,7 +75,7 @@ impl View {
         }
     }
 
-    /// Returns the part of a `/who` line after the room, if the line is about the room of this view.
+    /// Returns what follows the room's name in a `/who` line. Returns `None` if the line is about another room.
     fn info<'a>(&self, notice: &'a str) -> Option<&'a str> {
         notice.strip_prefix(self.room.as_str())?.strip_prefix(": ")
     }

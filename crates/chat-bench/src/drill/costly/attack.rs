@@ -52,18 +52,18 @@ pub(super) enum Flow {
 /// What the attacker sends.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Script {
-    /// The first bytes on each connection, and a text that the server's answer to these bytes contains. The bytes do
-    /// not count as a request.
+    /// The first bytes on each connection. They do not count as a request.
     pub(super) opening: Vec<u8>,
+    /// A text that the server's answer to `opening` contains.
     pub(super) opened: &'static [u8],
     /// The lines that follow the opening. They are sent repeatedly, or once for each connection of a reconnecting
     /// sender.
     pub(super) lines: Vec<Vec<u8>>,
-    /// A text that the answer to the last line contains. A reconnecting sender waits for this text, or does not wait if
-    /// the text is empty.
+    /// A text that the server's answer to the last line contains. A reconnecting sender waits for this text. If the
+    /// text is empty, the sender does not wait.
     pub(super) answered: &'static [u8],
-    /// The texts by which answers are counted: each answer contains exactly one of them, once. If there are none,
-    /// requests are not counted.
+    /// The texts by which the sender counts the answers, and so the handled requests. Each answer contains exactly one
+    /// of these texts, once. If the list is empty, nothing is counted.
     pub(super) answers: Vec<&'static [u8]>,
 }
 
@@ -98,7 +98,8 @@ struct Counters {
     answered: AtomicU64,
     answers: AtomicU64,
     connections: AtomicU64,
-    /// The number of senders that are ready to send: the server has answered their opening, if they have one.
+    /// The number of senders that wait for [`Attack::go`]. If a script has an opening, a sender that does not reconnect
+    /// waits only after the server has answered the opening.
     ready: AtomicU64,
 }
 
@@ -168,7 +169,7 @@ impl Attack {
             },
             Instant::now(),
         );
-        // Refused senders never become ready, so the wait is limited.
+        // The server may refuse a sender, and such a sender never becomes ready. So the wait has a time limit.
         let is_ready = || attack.counters.ready.load(Ordering::Relaxed) >= connections as u64;
         while !is_ready() && began.elapsed() < READY_WITHIN {
             sleep(Duration::from_millis(1)).await;
@@ -213,7 +214,7 @@ struct Sender {
 }
 
 impl Sender {
-    /// Opens one connection after the other, and attacks on each.
+    /// Opens one connection after another, and attacks the server on each connection.
     async fn attack(self) {
         if self.flow == Flow::Reconnecting {
             self.be_ready().await;
@@ -344,7 +345,8 @@ impl Sender {
 /// Counts occurrences of texts in a stream that arrives in pieces.
 #[derive(Debug)]
 struct Finder {
-    /// Each text with the last bytes of the previous piece: a text may begin in one piece and end in the next.
+    /// For each text: the text, and the last bytes of the previous piece. These bytes are kept because a text may begin
+    /// in one piece and end in the next.
     texts: Vec<(&'static [u8], Vec<u8>)>,
 }
 
@@ -356,13 +358,14 @@ impl Finder {
         }
     }
 
-    /// Returns how many texts end in this piece.
+    /// Returns how many occurrences of the texts end in this piece.
     fn count(&mut self, piece: &[u8]) -> u64 {
         let mut count = 0;
         for (text, end) in &mut self.texts {
             let more = text.len() - 1;
-            // From each side of the boundary between two pieces, one byte less than the text is searched. This search
-            // therefore only finds texts that cross the boundary.
+            // First, searches the bytes around the boundary between two pieces, for a text that crosses the boundary.
+            // On each side, the searched bytes are one byte shorter than the text. So the search can't find a text that
+            // lies in one piece.
             end.extend_from_slice(&piece[..piece.len().min(more)]);
             count += memmem::find_iter(end, text).count();
             count += memmem::find_iter(piece, text).count();

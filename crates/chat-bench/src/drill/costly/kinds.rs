@@ -232,8 +232,8 @@ fn json(lines: impl IntoIterator<Item = String>) -> Script {
     }
 }
 
-/// A script of plain lines for many connections: each connection sends the most lines that the default rate allows at
-/// once.
+/// A script of plain lines for many connections. Each connection sends as many lines at once as the default rate
+/// allows.
 fn again(lines: impl IntoIterator<Item = String>) -> Script {
     let lines = lines.into_iter().take(AT_ONCE);
     Script {
@@ -243,7 +243,7 @@ fn again(lines: impl IntoIterator<Item = String>) -> Script {
     }
 }
 
-/// The beginning of the answer to the probe, which is an unknown command.
+/// The beginning of the server's answer to the probe. The probe is an unknown command.
 const ANSWER: &[u8] = PROBED.as_bytes();
 
 fn bytes(lines: impl IntoIterator<Item = String>) -> Vec<Vec<u8>> {
@@ -269,7 +269,8 @@ fn repeated(bytes: usize) -> String {
     words
 }
 
-/// Returns different words that every message of the lobby ends with, and one word that no message contains.
+/// Returns the words of a search that finds no message. Each word but the last is a different ending of the text that
+/// the lobby's messages have. No message contains the last word.
 fn endings(bytes: usize) -> String {
     let text = ababab(4_000);
     let mut words = String::new();
@@ -284,7 +285,7 @@ fn endings(bytes: usize) -> String {
     words
 }
 
-/// Returns a nick of about the maximum length. Its letters look like other letters and must be composed.
+/// Returns a nick of about the maximum length. Its letters look like other letters, and the server must normalise them.
 fn look_alike(random: &mut Rng) -> String {
     const PARTS: [&str; 8] = ["а", "е", "о", "𝐚", "ﷺ", "e\u{301}", "ﬀ", "İ"];
     let mut nick = String::from("n");

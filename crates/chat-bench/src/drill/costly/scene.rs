@@ -83,7 +83,8 @@ pub(super) struct Templates {
 }
 
 impl Scene {
-    /// Starts a server with the default limits, and sets up the scene.
+    /// Starts a server for the scene, and brings it into the scene's state. The server has the default limits, except
+    /// for [`HEARTBEAT`].
     pub(super) async fn stand(
         self,
         stage: &Stage<'_>,
@@ -172,8 +173,8 @@ pub(super) fn hangul(from: usize, syllables: usize) -> String {
     HANGUL.iter().cycle().skip(from).take(syllables).collect()
 }
 
-/// Publishes `count` messages in the lobby, from as many connections as the default rate requires. The last message is
-/// [`LAST`], so that an answer with this message can be recognised.
+/// Publishes `count` messages in the lobby. Spreads the messages over many connections, so that no connection exceeds
+/// the default rate. The last message is [`LAST`], so that a drill can recognise an answer with this message.
 async fn fill(port: u16, count: usize, text: &str) -> anyhow::Result<()> {
     let texts = vec![text; count - 1];
     let mut filling = futures::stream::iter(texts.chunks(SAID_AT_ONCE).enumerate())

@@ -1,4 +1,5 @@
-//! The table of what each kind of request costs the server and the witnesses.
+//! The table of the costs of each kind of request: the processor time of the server, and the delays and disconnections
+//! of the witnesses.
 
 use std::fmt;
 use std::time::Duration;

@@ -19,7 +19,7 @@ use crate::stats::percentile;
 /// The number of witnesses in each of the two rooms. Every second witness is a JSON member.
 const IN_EACH_ROOM: usize = 12;
 
-/// How often each witness sends a message: the default rate allows no more in the long run.
+/// The time between two messages of a witness. In the long run, the server's default rate allows no shorter time.
 const PACE: Duration = Duration::from_millis(200);
 
 /// The witnesses' second room. The first is the lobby.
@@ -32,7 +32,7 @@ enum Speech {
     Json,
 }
 
-/// The connected witnesses. Dropping this closes their connections.
+/// The connected witnesses. Dropping this value closes their connections.
 #[derive(Debug)]
 pub(super) struct Witnesses {
     board: Arc<Mutex<Board>>,
@@ -240,7 +240,7 @@ fn said_by(witness: usize, number: u64) -> String {
     }
 }
 
-/// Returns the witness and the number of the message that a line delivers. `None` if the line delivers none.
+/// Returns the number of the witness and the number of its message, if the line delivers a witness's message.
 fn heard(line: &[u8]) -> Option<(usize, u64)> {
     const JSON_TEXT: &[u8] = b"\"text\":\"";
     let text = if line.starts_with(b"{") {

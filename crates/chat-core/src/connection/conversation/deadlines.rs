@@ -12,7 +12,8 @@ use bytes::BytesMut;
 use tokio::time::Instant;
 
 impl Conversation {
-    /// Returns when [`on_time`](Self::on_time) must be called next, if nothing else wakes the connection before.
+    /// Returns the time at which the connection must call [`on_time`](Self::on_time), if nothing else wakes it before.
+    /// `None` if there is no deadline.
     pub(in crate::connection) fn next_deadline(
         &self,
         limits: &Limits,
@@ -32,7 +33,8 @@ impl Conversation {
         .min()
     }
 
-    /// Returns what to do because a deadline has passed.
+    /// Handles one deadline that has passed, and returns what the connection must do. Returns [`Next::Wait`] if no
+    /// deadline has passed.
     pub(in crate::connection) fn on_time(&mut self, facts: &Facts<'_>) -> Next {
         let is_due = |deadline: Option<Instant>| deadline.is_some_and(|at| at <= facts.now);
         if self.pace.resume(facts.now) {
@@ -57,7 +59,8 @@ impl Conversation {
         }
         if is_due(self.greeting_deadline(facts.limits)) {
             return match facts.dialects.fallback() {
-                // The peer may be a person who waits for a greeting, or a program that speaks late.
+                // The peer may be a person who waits for a greeting, or a program that speaks late. So the peer is
+                // greeted, but its first bytes can still select another dialect.
                 Fallback::Plain(plain) => Next::Begin(plain),
                 Fallback::Other(dialect) => self.open(Detected::Dialect(dialect), facts),
             };
@@ -65,8 +68,8 @@ impl Conversation {
         Next::Wait
     }
 
-    /// Returns when a peer that has not selected a dialect is given the default dialect; `None` if the peer has a
-    /// dialect or was greeted.
+    /// Returns the time at which the connection selects the default dialect for a peer that has not selected a dialect.
+    /// Returns `None` if the peer has a dialect or was greeted.
     fn greeting_deadline(&self, limits: &Limits) -> Option<Instant> {
         match self.state {
             State::Detecting {
@@ -84,7 +87,8 @@ impl Conversation {
         }
     }
 
-    /// Returns when the peer must have registered; `None` if it has registered, or while the connection makes it wait.
+    /// Returns the time by which the peer must have registered. Returns `None` if the peer does not have to register or
+    /// has registered, or while the connection makes the peer wait.
     fn registration_deadline(&self, limits: &Limits) -> Option<Instant> {
         if self.pace.paused_until().is_some() || self.deferred.is_some() {
             return None;
@@ -95,13 +99,14 @@ impl Conversation {
         }
     }
 
-    /// Returns when a published message is answered although delivery has not reached it.
+    /// Returns the time at which the connection replies to the last published message even if the message was not
+    /// delivered. `None` if no reply is missing.
     fn reply_deadline(&self, limits: &Limits) -> Option<Instant> {
         let owed = self.owed.as_ref();
         owed.map(|owed| owed.since + limits.stall_timeout)
     }
 
-    /// Returns when silence ends the unfinished message; `None` if silence does not end it.
+    /// Returns the time at which silence will end the unfinished message; `None` if silence does not end it.
     fn silence_deadline(&self, limits: &Limits, must_catch_up: bool) -> Option<Instant> {
         if self.is_held_up || self.is_paused() || must_catch_up {
             return None;
@@ -117,7 +122,7 @@ impl Conversation {
         })
     }
 
-    /// Processes a message that silence has ended.
+    /// Takes the peer's unfinished message after the peer was silent for long enough, and processes it.
     fn on_silence(&mut self, facts: &Facts<'_>) -> Next {
         if self.is_detecting()
             && let Some(next) = self.detect_last(facts)

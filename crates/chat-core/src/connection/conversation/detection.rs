@@ -27,7 +27,7 @@ impl Conversation {
         };
         match choice {
             Detection::NeedMore if facts.has_ended => {
-                // The stream ended in the opening of another protocol, which is not chat.
+                // The stream ended within the opening of another protocol. Such input is not chat, so it is dropped.
                 self.framing.discard();
                 return Some(self.close(CloseReason::Disconnected));
             }
@@ -61,8 +61,7 @@ impl Conversation {
         }
     }
 
-    /// Asks the detectors about the bytes as the peer sent them, if telnet's commands or byte-order marks were taken
-    /// out.
+    /// If telnet commands or byte-order marks were removed from the input, asks the detectors about the original bytes.
     fn choose_raw(&self, facts: &Facts<'_>) -> Detection {
         let raw = self.framing.raw_prefix();
         raw.map_or(Detection::NotFound, |raw| facts.dialects.choose_raw(raw))

@@ -1,4 +1,5 @@
-//! The published message that is not answered yet. The reply is written when delivery reaches the message in its room.
+//! The published message to which the connection has not replied yet. The connection replies once delivery reaches the
+//! message in its room.
 
 use crate::connection::conversation::Conversation;
 use crate::connection::owed::Owed;
@@ -7,7 +8,8 @@ use crate::protocol::Reply;
 use bytes::BytesMut;
 
 impl Conversation {
-    /// Keeps a published message, which is answered when delivery reaches it.
+    /// Keeps a published message that has no reply yet. The connection writes the reply when delivery reaches the
+    /// message.
     pub(in crate::connection) fn owe(&mut self, owed: Owed) {
         debug_assert!(self.owed.is_none(), "the next message waits for the reply");
         self.owed = Some(Box::new(owed));

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 pub(in crate::connection) struct Pace {
     /// `None` if the rate of the connection is not limited.
     bucket: Option<TokenBucket>,
-    /// When the current pause in reading ends; `None` if there is no pause.
+    /// The time at which the current pause in reading ends; `None` if there is no pause.
     paused_until: Option<Instant>,
 }
 
@@ -26,7 +26,7 @@ impl Pace {
         self.bucket.is_some()
     }
 
-    /// Returns when the current pause in reading ends; `None` if there is no pause.
+    /// Returns the time at which the current pause in reading ends; `None` if there is no pause.
     pub(in crate::connection) const fn paused_until(&self) -> Option<Instant> {
         self.paused_until
     }
@@ -36,8 +36,8 @@ impl Pace {
         self.paused_until = self.paused_until.max(Some(until));
     }
 
-    /// Charges the connection for bytes that were read. Returns when reading may continue; `None` if reading need not
-    /// pause.
+    /// Charges the connection for bytes that it has read. Returns the time until which it must not read; `None` if it
+    /// may continue at once.
     pub(in crate::connection) fn charge_input(
         &mut self,
         bytes: usize,

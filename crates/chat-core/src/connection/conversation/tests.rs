@@ -20,7 +20,7 @@ struct Peer {
     is_full: bool,
     must_catch_up: bool,
     has_ended: bool,
-    /// The name of a command before which the peer's address must wait.
+    /// The name of a command that the server executes only after the peer's address has waited.
     waits_for: Option<&'static str>,
     done: Vec<String>,
 }

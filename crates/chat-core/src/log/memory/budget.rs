@@ -19,7 +19,8 @@ const SPARE: usize = 64;
 /// counts, its slot in the log's ring, and the allocator's overhead for its three allocations.
 const BATCH_BYTES: usize = size_of::<Batch>() + 9 * size_of::<usize>();
 
-/// The most epochs that are remembered of dropped logs without messages. By default a hub keeps as many empty rooms.
+/// The most dropped logs whose epochs a journal remembers. Only logs that never had a message count. By default, a hub
+/// keeps the same number of empty rooms.
 const UNUSED_MAX: usize = 256;
 
 /// The memory that all logs of a journal may hold together.
@@ -33,7 +34,7 @@ pub(super) struct Budget {
     rings: Mutex<BTreeMap<u64, Weak<Mutex<Ring>>>>,
     /// The room keys and the epochs of dropped logs that never had a message, the oldest first.
     unused: Mutex<VecDeque<(Box<str>, Epoch)>>,
-    /// For each room with an open log, by the room's key: the number of the log that was opened last.
+    /// Maps the key of each room with an open log to the number of the log that was opened last for this room.
     latest: Mutex<HashMap<Box<str>, u64>>,
 }
 
@@ -188,7 +189,7 @@ mod tests {
         log.append(drafts).now_or_never().unwrap().unwrap();
     }
 
-    /// Returns how many messages a log holds, and the last position of its gap.
+    /// Returns how many messages a log holds, and the last position of its gap; 0 if the log has no gap.
     fn read(log: &MemoryLog) -> (usize, u64) {
         let page = log.read(Span::After(Seq::START), 9999);
         let page = page.now_or_never().unwrap().unwrap();

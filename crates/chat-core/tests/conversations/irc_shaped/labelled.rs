@@ -1,5 +1,6 @@
-//! Labelled messages whose order among the room's messages is hard to find. Each is answered once, and shown to its
-//! author once.
+//! Messages with a label (IRC's name for the id of a request), in cases where their order among the room's messages is
+//! hard to find: a full queue, a log that begins anew, a change of the echo. The server answers each message once, and
+//! shows it to its author once.
 
 use super::dialect::Irc;
 use super::{Shared, hub, irc_in_a, lines_of};
@@ -48,7 +49,7 @@ async fn publish_a_round_around(hub: &Hub, alice: &mut Wire, carol: &mut Wire, l
     }
 }
 
-/// Returns the messages among these lines, without the padding.
+/// Returns the messages among these lines, without the `x` characters that pad their texts.
 fn messages(lines: Vec<String>) -> Vec<String> {
     let is_message = |line: &String| line.contains(" PRIVMSG ");
     let messages = lines.into_iter().filter(is_message);
@@ -180,7 +181,8 @@ impl Dialect for ChangingPeer {
 
 #[tokio::test(start_paused = true)]
 async fn a_reply_is_written_once_although_the_echo_changes_while_it_is_owed() {
-    // The message is behind a full queue when the echo changes. With `INCLUDE`, the message is shown and answered.
+    // The echo changes while Alice's own message waits behind a full queue. With `EXCLUDE`, Alice receives only the
+    // reply. With `INCLUDE`, she receives the message and the reply.
     for (line, shown) in [("EXCLUDE", 1), ("INCLUDE", 2)] {
         let mut wires = TestHub::new(tight()).protocol(Changing::default());
         let [mut alice, mut carol] = slow_alice_and_carol(&mut wires).await;

@@ -40,9 +40,9 @@ impl Conversation {
     /// Chooses another nick after the server refused the hello. Returns whether there is another nick to reconnect
     /// with.
     ///
-    /// If the caller chose the refused nick while there was no connection, the other nick is the previous one. Any
-    /// other refused nick is replaced by a guest's nick, if the caller allows guests and no lost connection of this
-    /// client may still hold the refused nick.
+    /// If the caller chose the refused nick while there was no connection, the client returns to its previous nick.
+    /// Otherwise the client becomes a guest, if the caller allows guests. The client does not become a guest while a
+    /// lost connection of its own may still hold the refused nick.
     pub(in crate::client) fn falls_back(&mut self, error: &RequestError, now: Instant) -> bool {
         let RequestError::Refused { code, message, .. } = error else {
             return false;
@@ -60,7 +60,8 @@ impl Conversation {
             return false;
         };
         let since = *self.nick_refused_since.get_or_insert(now);
-        // A server with tokens grants the client its own nick at once, so a taken nick belongs to another client.
+        // Without a token, an earlier session of this client may still have the nick. With a token, the server gives
+        // the client its own nick at once, so a taken nick belongs to another client.
         let may_be_own = self.has_nick && !self.is_known_by_token && code == NICK_TAKEN;
         if may_be_own && now < since + self.ping_after + ANSWERS_WITHIN + GHOST_SLACK {
             return false;

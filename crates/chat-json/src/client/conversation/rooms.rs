@@ -99,7 +99,8 @@ impl Conversation {
         }
     }
 
-    /// Reports the messages that were left unread in the log as a gap, because the client is no longer in the room.
+    /// Reports a gap in place of the messages that the client left unread in the log. The client does not read them any
+    /// more, because it is no longer in the room.
     pub(super) fn abandon(&mut self, mut place: JoinedRoom) {
         if let Some(missing) = place.give_up_log() {
             self.tell_missing(place.name, missing, wire::Why::Other);
@@ -185,8 +186,8 @@ impl Conversation {
         }
     }
 
-    /// Requests the messages that were left unread in the logs. For each room whose events about members were dropped,
-    /// requests the members.
+    /// Requests the messages that the client has left unread in the rooms' logs. If the client has dropped events about
+    /// the members of a room, requests the room's members.
     pub(super) fn catch_up(&mut self, now: Instant) {
         if !self.is_welcome {
             return;

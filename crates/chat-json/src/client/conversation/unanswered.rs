@@ -9,8 +9,8 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-/// How long after it has first sent a message the client may send the message again under the same key. Servers
-/// remember keys for ten minutes.
+/// How long the client may send a message again under the same key, counted from the first time it sent the message.
+/// Servers remember keys for ten minutes.
 const REPEATED_FOR: Duration = Duration::from_secs(9 * 60);
 
 #[derive(Debug, Default)]
@@ -25,7 +25,7 @@ pub(super) struct Asked {
     pub(super) id: u64,
     pub(super) request: Box<Request<'static>>,
     pub(super) question: Question,
-    /// When the request was first sent; `None` if it was never sent.
+    /// The time at which the request was first sent; `None` if it was never sent.
     pub(super) sent: Option<Instant>,
     /// Whether the request was sent on an earlier connection.
     pub(super) is_repeated: bool,
@@ -42,7 +42,7 @@ impl Asked {
     }
 }
 
-/// What a request is for.
+/// The purpose of a request.
 #[derive(Debug)]
 pub(super) enum Question {
     /// A request of the caller, and the channel for its result.
@@ -53,13 +53,14 @@ pub(super) enum Question {
     Who,
 }
 
-/// How the server sees a client that reconnects.
+/// Whether the server recognises a client that reconnects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ComesBack {
     /// The server recognises the keys of the client's messages. A server with tokens recognises the client by the
     /// token, a server without tokens by the nick.
     AsItself,
-    /// The client is another guest of a server without tokens, so the server does not recognise the keys.
+    /// The client has neither a nick of its own nor a token that the server knows. So it reconnects as a different
+    /// guest, and the server does not recognise the keys of its messages.
     AsGuest,
 }
 
@@ -86,7 +87,7 @@ impl Unanswered {
         self.asked.iter_mut().skip(sent)
     }
 
-    /// Keeps the requests that are safe to repeat after a lost connection, and interrupts the others.
+    /// Keeps the requests that are safe to repeat after a lost connection, and interrupts all other requests.
     pub(super) fn interrupt(&mut self, comes_back: ComesBack, now: Instant) {
         self.sent = 0;
         let asked = std::mem::take(&mut self.asked);
@@ -111,8 +112,8 @@ impl Unanswered {
         }
     }
 
-    /// Interrupts the messages that were sent on an earlier connection. They can't be repeated, because the client's
-    /// nick has changed.
+    /// Fails the messages that were sent on an earlier connection, with [`RequestError::Interrupted`]. The client can't
+    /// repeat these messages, because its nick has changed.
     pub(super) fn give_up_messages(&mut self) {
         for asked in std::mem::take(&mut self.asked) {
             let is_message = matches!(asked.question, Question::Callers(RequestKind::Say, _));

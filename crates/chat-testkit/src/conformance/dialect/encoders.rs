@@ -9,7 +9,7 @@ use chat_core::protocol::{Broadcast, Dialect, Encoder, Missed, Moment};
 use chat_core::{CloseReason, Kind, Nick, Presence, PresenceChange, RoomName, Seq};
 use std::sync::Arc;
 
-/// Checks the encoder that two connections with equal settings share.
+/// Checks that two connections with equal settings share one encoder. Then checks what this encoder writes.
 pub(super) fn check(
     one: &dyn Dialect,
     other: &dyn Dialect,
@@ -73,7 +73,8 @@ fn check_items(
     Ok(())
 }
 
-/// Encodes an item twice, once after other output, and compares the results.
+/// Encodes an item twice: into an empty buffer, and into a buffer that already holds output. Fails if the results
+/// differ.
 fn encode(
     encoder: &dyn Encoder,
     item: &Broadcast<'_>,
@@ -94,7 +95,7 @@ fn encode(
     Ok(first)
 }
 
-/// The kinds of messages, including one of a later version.
+/// The kinds of messages, and a kind that only a later version may have.
 const KINDS: [Kind; 5] = [
     Kind::Said,
     Kind::Acted,
@@ -103,7 +104,8 @@ const KINDS: [Kind; 5] = [
     Kind::from_number(200),
 ];
 
-/// Returns a batch with messages of every kind. The texts are hostile but cleaned, as core passes them to a dialect.
+/// Returns a batch with messages of every kind. The texts are hostile input that was cleaned, as core cleans a text
+/// before a dialect receives it.
 pub(super) fn batch(random: &mut Random) -> Batch {
     let mut drafts = Drafts::new(SessionId(1), nick(), Timestamp(random.next() >> 24));
     for at in 0..=random.below(6) {
@@ -116,7 +118,8 @@ pub(super) fn batch(random: &mut Random) -> Batch {
     drafts.number(room(), (first..).map(Seq))
 }
 
-/// Returns a batch with one message of each of these kinds. The texts are hostile but cleaned.
+/// Returns a batch with one message of each kind in `kinds`. Each text is hostile, but has no characters that control a
+/// terminal.
 pub(super) fn batch_of(kinds: &[Kind], random: &mut Random) -> Batch {
     let mut drafts = Drafts::new(SessionId(1), nick(), Timestamp(random.next() >> 24));
     for kind in kinds {

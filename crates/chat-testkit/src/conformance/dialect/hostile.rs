@@ -3,7 +3,8 @@
 use crate::random::Random;
 use chat_core::text;
 
-/// Returns a random text of controls, marks, scripts, JSON and commands, short or long.
+/// Returns a random text, short or long. Its pieces are control characters, combining marks, letters of several
+/// scripts, JSON and commands.
 pub(super) fn text_of(random: &mut Random) -> String {
     let pieces = match random.below(20) {
         0 => 0,

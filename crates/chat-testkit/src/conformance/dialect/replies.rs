@@ -138,7 +138,7 @@ impl Talk<'_> {
             self.waiting
                 .push(if is_act { Kind::Acted } else { Kind::Said });
             if self.random.once_in(2) {
-                // This message shares a reply with later ones.
+                // One reply answers this message together with later messages.
                 return Ok(());
             }
             let which = *self.random.pick(&SAYING);
@@ -162,7 +162,8 @@ impl Talk<'_> {
         self.answers(which, line_shown)
     }
 
-    /// Answers the messages that have no reply yet.
+    /// Answers all messages in `waiting` with one reply: `Unpublished` if `which` is that, and
+    /// otherwise `Published`.
     fn publishes(&mut self, which: Answer, line: &str) -> Result<(), Violation> {
         let waiting = std::mem::take(&mut self.waiting);
         if waiting.is_empty() {
@@ -180,7 +181,7 @@ impl Talk<'_> {
         self.writes(&doing, |dialect, out| dialect.reply(&reply, out))
     }
 
-    /// Passes events that are not replies to the dialect.
+    /// Passes a direct message, a ping, a reply that answers no command, and a delimiter to the dialect.
     fn hears(&mut self) -> Result<(), Violation> {
         let at = Timestamp(self.random.next() >> 20);
         let text = hostile::clean_text(&mut self.random);

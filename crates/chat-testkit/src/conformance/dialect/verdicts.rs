@@ -5,7 +5,8 @@ use super::{Rule, Speech, Violation, open, unpanicked};
 use crate::random::Random;
 use chat_core::protocol::{Detection, Detector};
 
-/// The maximum length of a random prefix. A detector may decide on a long line before its end.
+/// The maximum length of a random prefix in bytes, before noise is added. Prefixes are short, because a detector may
+/// decide on a long line before it has seen the end of the line.
 const PREFIX_BYTES_MAX: usize = 400;
 
 pub(super) fn check(detector: &impl Detector, speech: &Speech) -> Result<(), Violation> {

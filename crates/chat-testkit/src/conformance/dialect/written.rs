@@ -33,7 +33,8 @@ pub(super) fn check(
                 line.as_bytes(),
             );
         }
-        // Characters that may end a line or begin an escape sequence are unsafe even for the peer that sent them.
+        // A dialect that repeats input may send back only unsafe characters above U+007E. Lower ones may end a line or
+        // begin an escape sequence, so they are unsafe even for the peer that sent them.
         let is_repeated = |c: char| speech.repeats && c >= '\x7f' && sent.contains(c);
         let unsafe_char = line
             .chars()

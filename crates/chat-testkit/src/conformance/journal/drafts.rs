@@ -85,14 +85,14 @@ impl Writer {
         match random.below(4) {
             // This key has the maximum length.
             0 => key.clone() + &"x".repeat(64 - key.len()),
-            // This key has the mark of the client that owns it.
+            // This key ends with the mark of its owner, as in a stored key.
             1 => format!("{key}\u{1f}{:032x}", self.written),
             _ => key,
         }
     }
 }
 
-/// The kinds of messages, including one of a later version.
+/// The kinds of messages, and a kind that only a later version may have.
 const KINDS: [Kind; 6] = [
     Kind::Said,
     Kind::Said,

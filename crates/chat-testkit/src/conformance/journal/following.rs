@@ -18,8 +18,8 @@ const SEEDS: u64 = 8;
 /// The number of batches that each run appends to one room.
 const BATCHES: usize = 60;
 
-/// The number of nodes. Sessions of different nodes have equal numbers, so that the suite sees if a node takes an
-/// author of the other node for a session of its own.
+/// The number of nodes. The sessions of both nodes have the same numbers. So the suite notices a node that takes an
+/// author on the other node for one of its own sessions.
 const NODES: usize = 2;
 
 /// The mark of a key's owner, as a journal stores it. All keys have one owner: a client that uses both nodes.
@@ -140,7 +140,8 @@ async fn open_node<J: Journal>(node: &J, name: &RoomName) -> Result<Node<J::Log>
 
 type Answers = Vec<BoxFuture<'static, Result<Appended, JournalError>>>;
 
-/// Appends on both nodes without waiting. Some messages have a key, which an earlier message may already have used.
+/// Appends batches on random nodes, without waiting for the results. Some messages have a key, which an earlier message
+/// may already have used.
 fn append<L: Log>(nodes: &[Node<L>], random: &mut Random) -> (Vec<(usize, Drafts)>, Answers) {
     let (mut all, mut answers): (_, Answers) = (Vec::new(), Vec::new());
     let nicks = ["alice", "bob"].map(|nick| Nick::parse(nick).expect("this is a nick"));

@@ -1,4 +1,4 @@
-//! The suite for journals that may lose messages in the middle of a log: no hole may be silent.
+//! The suite for journals that may lose messages in the middle of a log. Such a journal must report each loss.
 
 use super::{Rule, Violation, failed};
 use chat_core::log::{
@@ -10,7 +10,7 @@ use futures::StreamExt;
 /// The number of batches of two messages that are appended.
 const BATCHES: usize = 12;
 
-/// The indexes of the batches that are lost: two holes, the second one at the end of the log.
+/// The indexes of the lost batches: two ranges, one in the middle and one at the end of the log.
 const LOST: [std::ops::Range<usize>; 2] = [4..6, 10..12];
 
 /// The limits of the reads, in messages.
@@ -65,7 +65,8 @@ pub async fn shared_journal_with_holes<J: Journal>(
         lose(name.as_str(), gap).await;
     }
     for log in &logs {
-        // A room follows only from the end of a batch. The last of these positions is directly before a hole.
+        // The suite follows the log only from the end of a batch, as a room does. The last of these positions is
+        // directly before a hole.
         for seq in [start.seq, batches[1][1], batches[3][1]] {
             check_follow(log, Position { seq, ..start }, &batches).await?;
         }
@@ -102,7 +103,7 @@ async fn append<L: Log>(log: &L, name: &RoomName) -> Result<Vec<[Seq; 2]>, Viola
     Ok(batches)
 }
 
-/// Checks that each position after this one is yielded as a message or as part of a gap.
+/// Follows the log from `after`. Checks that the stream yields each later position as a message or as part of a gap.
 async fn check_follow<L: Log>(
     log: &L,
     after: Position,

@@ -25,7 +25,7 @@ pub(super) struct Model {
 /// One message.
 #[derive(Debug, Clone)]
 pub(super) struct Record {
-    /// The message's position, once a result of the journal has shown it.
+    /// The message's position; `None` until a result of the journal has shown it.
     pub(super) seq: Option<Seq>,
     pub(super) text: String,
     kind: Kind,
@@ -248,8 +248,9 @@ impl Model {
 }
 
 impl Record {
-    /// Checks the author of a message. The hub does not deliver a message to the session that is its author. So after
-    /// a restart, the author of an old message must not be a number that a new session may have.
+    /// Checks the author of a message. The author is the number of a session. The hub does not deliver a message to the
+    /// session whose number is the author. So after a restart, the author of an old message must not be a number that a
+    /// new session may get.
     fn check_author(&self, author: SessionId) -> Result<(), Violation> {
         let is_somebody = (1..=AUTHORS).contains(&author.0);
         let is_right = match self.age {

@@ -8,8 +8,8 @@ use chat_core::log::{Gap, Page, Span};
 use std::ops::Range;
 
 impl Model {
-    /// Compares a page with the expected contents of the log. Each append must have been acknowledged, or be followed
-    /// by an acknowledged append.
+    /// Compares a page with the expected contents of the log. Before this call, the last append must have been
+    /// acknowledged.
     ///
     /// Returns the positions of the page's messages.
     pub(super) fn check_page(
@@ -127,7 +127,8 @@ impl Model {
     }
 
     /// Checks that a page before the position `asked` ends with the nearest message. Returns which records before the
-    /// page are gone. A page with `limit` messages does not show this, so the range is then empty.
+    /// page are gone. A page of `limit` messages is full, so it does not show whether earlier records are gone. For a
+    /// full page, the returned range is empty.
     fn check_before(
         &self,
         asked: Seq,
@@ -151,7 +152,8 @@ impl Model {
         })
     }
 
-    /// Checks that the journal may remove all records before `first_held`, because these records are gone.
+    /// Checks that the journal was allowed to remove the records before `first_held`. The journal no longer returns
+    /// these records.
     fn check_held(&mut self, first_held: usize, holds: Holds) -> Result<(), Violation> {
         let can_go = self.records.len().saturating_sub(holds.messages());
         if first_held > can_go.max(self.expired) {
@@ -184,8 +186,8 @@ impl Model {
         };
         let known = |index: usize| self.records.get(index).and_then(|record| record.seq);
         if lost.is_empty() {
-            // If the next record is gone and its position is unknown, the record may lie in the span. So a gap is
-            // correct, too.
+            // The record at `lost.end` may be gone and have no known position. The record may then lie in the span, so
+            // a gap is allowed.
             let is_open = lost.end < self.gone && known(lost.end).is_none();
             return match gap {
                 Some(_) if !is_open => wrong(format!("no gap: of {span:?} nothing is gone")),
@@ -195,8 +197,8 @@ impl Model {
         let first = lost.clone().find_map(known).unwrap_or(Seq::END);
         let last = lost.clone().rev().find_map(known).unwrap_or(Seq::START);
         let next = known(lost.end).unwrap_or_else(|| self.tail().next());
-        // If no lost message has a known position, all of them may lie before the requested position. So no gap is
-        // required.
+        // A lost message whose position is unknown may lie before the requested position. If all lost messages are such
+        // messages, no gap is required.
         let must_be_told = is_told && last > Seq::START;
         let is_right = gap.map_or(!must_be_told, |gap| {
             asked < gap.from
@@ -216,8 +218,8 @@ impl Model {
         }
     }
 
-    /// Returns the number of records up to this position. A record with an unknown position counts if a later record
-    /// lies up to this position.
+    /// Returns the number of records up to and including the last record whose known position is at most `seq`. Earlier
+    /// records with an unknown position count, too.
     fn count_through(&self, seq: Seq) -> usize {
         let is_before = |at: Seq| at <= seq;
         let last = self

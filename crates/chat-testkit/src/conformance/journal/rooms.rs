@@ -120,7 +120,8 @@ impl<'u, U: JournalUnderTest> Rooms<'u, U> {
         model.appended(records, log.append(drafts).await)
     }
 
-    /// Appends several batches without waiting in between, polls their futures in any order, and drops some.
+    /// Begins the appends of several batches without waiting in between. Then polls the futures of the appends in
+    /// random order, and drops some of the futures.
     pub(super) async fn append_at_once(
         &mut self,
         room: usize,

@@ -58,7 +58,7 @@ async fn appends_in_order(rooms: &mut Rooms<'_, impl JournalUnderTest>) -> Resul
     Ok(())
 }
 
-/// Reads before and after each position and its neighbours, with limits that cut within batches.
+/// Reads before and after each position and its neighbours. Some of the limits end a page in the middle of a batch.
 async fn ranges(rooms: &mut Rooms<'_, impl JournalUnderTest>) -> Result<(), Violation> {
     let room = filled(rooms).await?;
     let places = rooms.places(room);
@@ -192,8 +192,8 @@ async fn appends_at_once(rooms: &mut Rooms<'_, impl JournalUnderTest>) -> Result
     Ok(())
 }
 
-/// Checks that messages that are appended after a restart follow the messages from before the restart, even if those
-/// are gone.
+/// Restarts the journal, and checks the positions of the next messages: they continue after the last message from
+/// before the restart, even if that message has expired.
 async fn restarts(rooms: &mut Rooms<'_, impl JournalUnderTest>) -> Result<(), Violation> {
     let all = [filled(rooms).await?, rooms.add("b").await?];
     for expires in [false, true, false] {
@@ -213,7 +213,8 @@ async fn restarts(rooms: &mut Rooms<'_, impl JournalUnderTest>) -> Result<(), Vi
                 .read(room, Span::After(Seq::START), usize::MAX)
                 .await?;
         }
-        // The next step restarts as well, so two restarts have no operation between them.
+        // The next step restarts the journal as well. So the journal is restarted twice without an operation in
+        // between.
         rooms.restart().await?;
     }
     Ok(())

@@ -218,7 +218,8 @@ fn what_was_typed_before_the_server_was_reached_is_said_once() {
         pending.map(|pending| pending.id).collect::<Vec<_>>(),
         [2, 1]
     );
-    // The line that the user is still typing stays in the input line. The line that it replaces is in the history.
+    // The text that the user is still typing (`half`) stays in the input line. The draft of the nameless room moves to
+    // the history.
     let text = |screen: &Screen| screen.state.room().editor.text().to_owned();
     assert_eq!(text(&screen), "half");
     for line in ["draft", "/join 교실", "first", "second"] {

@@ -24,8 +24,8 @@ fn what_the_server_has_does_not_stay_pending() {
     screen.hears(8, "me", "twice");
     assert_eq!(pending(&screen), 1);
     screen.takes(4, 9);
-    // The accepted message is in the gap, and a message that was accepted into an earlier log is gone. Only a message
-    // that has not been accepted yet is still pending.
+    // The gap contains the message that was accepted. Later the log is replaced, and a message that the old log
+    // accepted is gone. Each time, only a message that has not been accepted yet stays pending.
     screen.enters("not taken yet");
     screen.happens(Event::Gap {
         room: "lobby".into(),

@@ -14,7 +14,7 @@ fn many_pasted_lines_are_asked_about() {
     let lines: Vec<String> = (0..30).map(|number| format!("line {number}")).collect();
     paste(&mut screen, &lines.join("\r\n"));
     assert!(screen.effects.is_empty(), "nothing is sent yet");
-    // Enter may have been pressed for the input line, so it must not answer the question.
+    // The user may have meant Enter for the input line. Enter must therefore not answer the question.
     for key in [KeyCode::Char('x'), KeyCode::Enter] {
         screen.presses(key);
         assert!(matches!(screen.state.overlay, Some(Overlay::Paste { .. })));
@@ -52,7 +52,8 @@ fn a_paste_that_is_too_much_is_refused_whole() {
         assert!(screen.state.overlay.is_none() && screen.state.room().editor.text().is_empty());
         assert!(screen.texts().last().unwrap().starts_with("! not pasted"));
     }
-    // The text in the input line counts towards the length limit of the line.
+    // Each paste is short enough alone. The second is refused, because the text that is already in the input line
+    // counts towards the length limit.
     for _ in 0..2 {
         update(&mut screen.state, Input::Pasted("y".repeat(10_000)));
         assert_eq!(screen.state.room().editor.text().len(), 10_000);
@@ -249,7 +250,7 @@ fn thirty() -> Input {
 
 #[test]
 fn pasted_lines_are_not_said_in_another_room_than_theirs() {
-    // In one case the server refuses the room, in the other case the user has left the room.
+    // In the first case the server refuses the room. In the second case the user has left the room.
     let refused = Answer::Joined {
         room: "staff".into(),
         from: "lobby".into(),

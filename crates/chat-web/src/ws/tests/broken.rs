@@ -94,7 +94,7 @@ async fn what_is_not_utf8_ends_the_connection_with_1007() {
             "a character that a new one interrupts",
             [frame(TEXT, &euro[..2]), frame(FIN | CONTINUATION, euro)].concat(),
         ),
-        // The end of the message does not arrive: the connection ends as soon as the text is invalid.
+        // The next two messages have no end: the connection must end as soon as the text is invalid.
         ("an invalid first fragment", frame(TEXT, b"a\xff")),
         (
             "an invalid part of a frame",
@@ -112,7 +112,7 @@ async fn a_message_that_is_too_big_ends_the_connection_with_1009() {
     let half = vec![b' '; MAX / 2];
     for (name, bytes) in [
         ("one byte more", frame(FIN | TEXT, &vec![b' '; MAX + 1])),
-        // The header is enough.
+        // The frame has no payload: the length in the header suffices for the refusal.
         ("a gigabyte", frame_of(FIN | TEXT, 1 << 30, b"")),
         (
             "the longest length",

@@ -105,7 +105,7 @@ pub(super) fn hub_with(limits: Limits) -> TestHub {
         .protocol(Upgrade(WebSockets::new(json)))
 }
 
-/// A hub that limits no rates.
+/// Creates a hub without a limit on the rate of lines.
 pub(super) fn unlimited() -> TestHub {
     let mut limits = Limits::default();
     limits.rate = None;
@@ -188,7 +188,8 @@ pub(super) fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     frame_of(first, payload.len() as u64, payload)
 }
 
-/// Returns a masked frame whose header claims this length.
+/// Returns a masked frame. Its header states `length` as the length of the payload, even if `payload` has another
+/// length.
 pub(super) fn frame_of(first: u8, length: u64, payload: &[u8]) -> Vec<u8> {
     let mut bytes = vec![first];
     match length {

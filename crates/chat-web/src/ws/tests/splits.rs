@@ -21,7 +21,7 @@ struct Given {
     is_unfinished: bool,
 }
 
-/// Pushes the bytes in pieces of these lengths, repeated.
+/// Pushes the bytes in pieces. `pieces` has the lengths of the pieces, and is repeated until all bytes are pushed.
 fn given(bytes: &[u8], pieces: &[usize]) -> Given {
     let mut framing = WebSocketFraming::new(MESSAGE_BYTES_MAX);
     let mut given = Given::default();
