@@ -1,10 +1,10 @@
 //! A web application with rooms on its own port: its own page, its own users, and a WebSocket for each browser tab.
 //!
-//! Run it with `cargo run --example axum_rooms` and open `http://127.0.0.1:5080/?user=kim`. A real application knows the
-//! user from its own login; here the address names the user.
+//! Run it with `cargo run --example axum_rooms` and open `http://127.0.0.1:5080/?user=kim`. A real application knows
+//! the user from its own login; here the address names the user.
 //!
-//! A text frame of the browser is a command of JSON Lines, such as `{"cmd":"join","id":1,"room":"ops"}`, and a text frame
-//! to the browser is a reply or an event of JSON Lines; see `docs/protocol.md`.
+//! A text frame of the browser is a command of JSON Lines, such as `{"cmd":"join","id":1,"room":"ops"}`, and a text
+//! frame to the browser is a reply or an event of JSON Lines; see `docs/protocol.md`.
 
 use axum::Router;
 use axum::body::Bytes;

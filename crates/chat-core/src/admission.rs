@@ -1,5 +1,5 @@
-//! Limits the number of connections, and how much each connection and each address may ask for. Decides what the silence
-//! of a new connection means.
+//! Limits the number of connections, and how much each connection and each address may ask for. Decides what the
+//! silence of a new connection means.
 
 mod address;
 mod limiter;

@@ -152,9 +152,9 @@ impl Hub {
         self.0.draining.clone().cancelled_owned()
     }
 
-    /// Tells the hub that the program at this peer's address opens spare connections: connections that stay silent until
-    /// the program needs one, which may be never. Browsers do so. A protocol that takes over the stream calls this when
-    /// it recognises such a program; HTTP does, when the page is requested.
+    /// Tells the hub that the program at this peer's address opens spare connections: connections that stay silent
+    /// until the program needs one, which may be never. Browsers do so. A protocol that takes over the stream calls
+    /// this when it recognises such a program; HTTP does, when the page is requested.
     ///
     /// The server must not greet a spare connection in plain: a guest would join the lobby and leave it again, and the
     /// program would find the greeting instead of an answer. So the call changes what the silence of a connection from

@@ -31,8 +31,8 @@ use tokio::time::Instant;
 /// that serves the guest must limit how often the guest asks, because [`Limits::rate`](crate::Limits::rate) limits
 /// connections only.
 ///
-/// A peer that stays connected uses a [`Session`](crate::Session) over [`serve_connection`](crate::serve_connection), or
-/// [`Server`](crate::Server), instead.
+/// A peer that stays connected uses a [`Session`](crate::Session) over [`serve_connection`](crate::serve_connection),
+/// or [`Server`](crate::Server), instead.
 ///
 /// # Overload
 ///

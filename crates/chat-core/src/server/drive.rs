@@ -141,8 +141,8 @@ where
     Box::pin(talk.inspect(move |_| drop(permit)))
 }
 
-/// Reads until the first bytes, or silence, tell whether a protocol takes over the stream. Returns the protocol, `None` if
-/// no protocol takes over, and the opening of the conversation, which has the bytes that were read.
+/// Reads until the first bytes, or silence, tell whether a protocol takes over the stream. Returns the protocol, `None`
+/// if no protocol takes over, and the opening of the conversation, which has the bytes that were read.
 ///
 /// # Errors
 ///

@@ -179,8 +179,8 @@ impl Frame {
         }
     }
 
-    /// Returns about how many bytes a message takes. It takes more if it has a key, or if JSON escapes characters of its
-    /// text.
+    /// Returns about how many bytes a message takes. It takes more if it has a key, or if JSON escapes characters of
+    /// its text.
     fn bytes(&self, message: &MessageRef<'_>) -> usize {
         self.room.len() + self.origin.len() + message.text.len() + OWN_BYTES
     }

@@ -19,13 +19,15 @@ const ROOMS_MAX: usize = 100;
 /// Executes one command of a client on a session, and returns the line that answers it. Returns `None` if the command
 /// has succeeded and has no id.
 ///
-/// A program with its own transport, such as a WebSocket handler, calls this function with what the client has sent, and
-/// sends the answer. It also sends each [`SessionEvent`](chat_core::SessionEvent) as a [`wire::Event`](crate::wire::Event). The client then speaks
-/// JSON Lines; see `docs/protocol.md`. There are these differences:
+/// A program with its own transport, such as a WebSocket handler, calls this function with what the client has sent,
+/// and sends the answer. It also sends each [`SessionEvent`](chat_core::SessionEvent) as a
+/// [`wire::Event`](crate::wire::Event). The client then speaks JSON Lines; see `docs/protocol.md`. There are these
+/// differences:
 ///
-/// - The program has opened the session and knows who the client is. So `hello` is refused, and `quit` leaves all rooms.
-/// - A session in process has no rate limit, and no [`Policy`](chat_core::Policy) is asked. The program limits how often
-///   it calls this function, and refuses commands that it does not allow; [`Request::parse`] reads them.
+/// - The program has opened the session and knows who the client is. So `hello` is refused, and `quit` leaves all
+///   rooms.
+/// - A session in process has no rate limit, and no [`Policy`](chat_core::Policy) is asked. The program limits how
+///   often it calls this function, and refuses commands that it does not allow; [`Request::parse`] reads them.
 /// - Only `say` accepts a key, and `publish` is refused.
 /// - The answer to `join` has no `recovered`. If messages are missing, the first event of the room is a
 ///   [`wire::Event::Gap`](crate::wire::Event::Gap).

@@ -200,8 +200,8 @@ impl Following {
     }
 }
 
-/// Writes the beginning of a stream: how long to wait before reconnecting, and the room as it is. If the stream does not
-/// begin with a replay, the end of the log is the position to resume from.
+/// Writes the beginning of a stream: how long to wait before reconnecting, and the room as it is. If the stream does
+/// not begin with a replay, the end of the log is the position to resume from.
 fn write_start(info: &RoomInfo, is_live: bool, out: &mut Chunk) {
     let id = is_live.then_some(info.position);
     write_field(out, format_args!("retry: {RETRY_MS}\n"));

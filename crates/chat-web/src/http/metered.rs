@@ -1,8 +1,8 @@
 //! The stream of a connection. It notes when bytes arrive and when output stalls.
 //!
-//! It also keeps two things from hyper and from the peer. hyper drops an answer when the peer ends its side, so it learns
-//! of that only when no answer is lost. hyper answers a request that it can't parse without a body and without the
-//! headers of [`safety`](super::safety), so the peer never receives that answer: [`connection`](super::connection)
+//! It also keeps two things from hyper and from the peer. hyper drops an answer when the peer ends its side, so it
+//! learns of that only when no answer is lost. hyper answers a request that it can't parse without a body and without
+//! the headers of [`safety`](super::safety), so the peer never receives that answer: [`connection`](super::connection)
 //! writes another one.
 
 use super::state::State;
@@ -29,8 +29,8 @@ impl Metered {
         self.stream
     }
 
-    /// Takes hyper's own answer to a request that it can't parse. Returns the length of the answer; `None` if these bytes
-    /// are another answer.
+    /// Takes hyper's own answer to a request that it can't parse. Returns the length of the answer; `None` if these
+    /// bytes are another answer.
     fn intercept(&self, parts: &[io::IoSlice<'_>]) -> Option<usize> {
         if !self.state.is_unasked() {
             return None;
