@@ -28,8 +28,9 @@ impl<B: Backend> Backend for Clearing<B> {
                 plain.push((x, y, cell));
                 continue;
             }
-            // A call to `draw` moves the cursor to its first cell. So separate calls put the blanks, the grapheme and
-            // the cells after the grapheme at explicit positions.
+            // Within a call, `draw` does not move the cursor between adjacent cells: it expects the terminal to advance
+            // the cursor by their width. Only the first cell of a call always gets an explicit position. So separate
+            // calls draw the blanks, the grapheme, and the cells after the grapheme.
             self.0.draw(plain.drain(..))?;
             let mut blank = cell.clone();
             blank.set_symbol(" ");

@@ -6,11 +6,15 @@ use std::time::Duration;
 /// The limits of HTTP, in addition to the [`Limits`](chat_core::Limits) of the hub. Start from [`WebLimits::default`]
 /// and change fields. The description of each field has its default in parentheses.
 ///
-/// The hub's limits apply, too: [`rate`](chat_core::Limits::rate) paces requests as it paces lines,
-/// [`bytes_per_minute`](chat_core::Limits::bytes_per_minute) counts all bytes of requests,
-/// [`answers_per_address`](chat_core::Limits::answers_per_address) counts answers and files of the page,
-/// [`stall_timeout`](chat_core::Limits::stall_timeout) ends a connection that takes no output, and a connection counts
-/// toward [`connections`](chat_core::Limits::connections) and the limits for addresses.
+/// The hub's limits apply, too:
+///
+/// - [`rate`](chat_core::Limits::rate) limits how fast a connection sends requests. A file of the web page costs an
+///   eighth of a request.
+/// - [`bytes_per_minute`](chat_core::Limits::bytes_per_minute) counts all bytes of requests.
+/// - [`answers_per_address`](chat_core::Limits::answers_per_address) counts the bytes of answers and of the web page's
+///   files. A file that the browser already has is free.
+/// - [`stall_timeout`](chat_core::Limits::stall_timeout) closes a connection whose peer stops reading.
+/// - [`connections`](chat_core::Limits::connections) and the limits per address count HTTP connections, too.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct WebLimits {

@@ -417,7 +417,7 @@ impl Conversation {
         self.heartbeat = None;
     }
 
-    /// Notes that the session of a peer that registered has begun.
+    /// Notes that the peer has completed its registration and now has a session.
     pub(super) fn registered(&mut self, now: Instant) {
         let options = self.dialect.as_ref().map(|dialect| dialect.options());
         let has_heartbeat = options.is_some_and(|options| options.has_heartbeat);

@@ -32,12 +32,15 @@ pub trait Dialect: Send + Sync {
     /// Returns what the dialect requires of its connection, such as whether a new session joins the lobby at once.
     fn options(&self) -> DialectOptions;
 
-    /// Processes a line. Adds to `commands` what the line asks for, and the dialect's own answers, in order.
+    /// Processes a line. Adds to `commands` the commands that the line asks for, and the bytes with which the dialect
+    /// answers by itself, in order.
     ///
-    /// The line is valid UTF-8 without its terminator, and not longer than the limit. It is otherwise unchanged: it may
-    /// hold control characters, and an item of a [`framing`](Self::framing) may hold line breaks. Core cleans the texts
-    /// of commands. A dialect that itself returns a part of a line to the peer cleans that part with
-    /// [`text::clean`](crate::text::clean).
+    /// If the dialect has a [`framing`](Self::framing), `line` is an item of the framing, and may hold line breaks.
+    /// Otherwise it is a line without its terminator. In both cases it is valid UTF-8, not longer than the limit, and
+    /// may hold control characters.
+    ///
+    /// Core cleans the texts of commands. A dialect that itself returns a part of a line to the peer cleans that part
+    /// with [`text::clean`](crate::text::clean).
     ///
     /// The first line of the connection, by which the detector has recognised the dialect, is also given to this
     /// method.

@@ -184,7 +184,7 @@ async fn silent_peers_of_other_addresses_are_greeted_as_ever() {
     }
     let mut silent = hub.connect("without an address");
     assert_eq!(greeted(&mut silent).await, millis(300));
-    // These count as the noted addresses.
+    // The hub treats each of these addresses as its counterpart in `noted`.
     let same = ["[::ffff:192.0.2.1]:2", "[2001:db8:0:1::2]:2", "127.0.0.1:2"];
     for (noted, same) in noted.into_iter().zip(same) {
         hub.hub.expect_spare_connections(&peer(noted));

@@ -385,7 +385,7 @@ impl Finder {
 async fn connect(port: u16, source: Ipv4Addr) -> anyhow::Result<TcpStream> {
     let socket = TcpSocket::new_v4()?;
     socket2::SockRef::from(&socket).set_reuse_address(true)?;
-    // By default the kernel buffers megabytes for a slow server, which keeps the machine busy.
+    // By default, the kernel buffers megabytes for a slow server. This buffering keeps the machine busy.
     socket.set_send_buffer_size(SEND_BYTES)?;
     socket.bind((source, 0).into())?;
     let stream = socket.connect((Ipv4Addr::LOCALHOST, port).into()).await?;

@@ -1,5 +1,5 @@
-//! Checks reads: a page must contain the messages of its span that the log holds, and a gap for the messages that are
-//! gone.
+//! Checks the pages that a journal returns for reads. A page must contain the messages that the log still holds in the
+//! requested span, up to the limit. A page after a position must also report a gap for requested messages that are gone.
 
 use super::model::Model;
 use super::{Holds, Rule, Violation};
