@@ -125,7 +125,7 @@ async fn answer_api(
     // The bodies of other requests have no meaning.
     let body = if head.method == Method::POST {
         state.begin_body();
-        let body = read_body(&context.limits, body).await;
+        let body = read_body(&context.limits, state, body).await;
         let paid_at = state.end_body();
         let body = body?;
         if let Some(paid_at) = paid_at {

@@ -125,11 +125,17 @@ impl State {
 
     /// Notes that the peer has ended its side. Returns whether hyper must not learn this yet, because it would drop the
     /// answer: a peer that has sent its last request still receives the answer. A peer that ends its side during an
-    /// endless answer, or inside a request, is gone.
+    /// endless answer, or inside the head of a request, is gone. One that ends it inside a body is answered; the reader
+    /// of the body asks [`end_is_hidden`](Self::end_is_hidden).
     pub(super) fn on_end(&self) -> bool {
         let mut inner = self.lock();
         inner.end_is_hidden = inner.hides_end();
         inner.end_is_hidden
+    }
+
+    /// Returns whether the peer has ended its side, and hyper was not told.
+    pub(super) fn end_is_hidden(&self) -> bool {
+        self.lock().end_is_hidden
     }
 
     /// Returns whether hyper must look at its input again, because it may now learn that the peer has ended its side.
@@ -258,8 +264,9 @@ impl State {
 impl Inner {
     fn hides_end(&self) -> bool {
         match self.phase {
-            Phase::Body | Phase::Streaming => false,
-            Phase::Answering => true,
+            Phase::Streaming => false,
+            // A body that is complete is answered, and so is one that is not.
+            Phase::Answering | Phase::Body => true,
             Phase::Waiting { .. } | Phase::Head { .. } => self.is_owed,
         }
     }

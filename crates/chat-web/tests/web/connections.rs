@@ -55,6 +55,73 @@ async fn a_peer_that_has_ended_its_side_is_still_answered() {
     assert_eq!(hub.ended().await, CloseReason::Disconnected);
 }
 
+/// The heads of requests to say something, each with a complete body and the beginning of that body.
+const POSTS: [(&str, &str, &str); 2] = [
+    ("Content-Length: 5", "hello", "hel"),
+    (
+        "Transfer-Encoding: chunked",
+        "5\r\nhello\r\n0\r\n\r\n",
+        "5\r\nhello\r\n",
+    ),
+];
+
+fn post(header: &str) -> String {
+    format!("POST /rooms/lobby/messages?nick=ci HTTP/1.1\r\nHost: localhost\r\n{header}\r\n\r\n")
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_ends_its_side_after_a_whole_body_says_its_message_once() {
+    for (header, whole, _) in POSTS {
+        let head = post(header);
+        // The end arrives with the request, after it, or with the body.
+        for (first, second) in [
+            (format!("{head}{whole}"), None),
+            (format!("{head}{whole}"), Some("")),
+            (head, Some(whole)),
+        ] {
+            let mut hub = web_hub();
+            let mut alice = hub.member("alice").await;
+            alice.sees_until_quiet().await;
+            let mut script = hub.connect("script");
+            script.sends_bytes(first.as_bytes()).await;
+            if let Some(second) = second {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                script.sends_bytes(second.as_bytes()).await;
+            }
+            script.ends().await;
+            let answers = answers(&mut script).await;
+            let statuses: Vec<_> = answers.iter().map(|answer| answer.status).collect();
+            assert_eq!(statuses, [201], "{header} {second:?}");
+            assert_eq!(alice.sees_until_quiet().await, ["14:02 ci: hello"]);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_ends_its_side_inside_a_body_is_told_so_and_says_nothing() {
+    for (header, _, part) in POSTS {
+        for (first, second) in [("", None), (part, None), ("", Some(part)), (part, Some(""))] {
+            let mut hub = web_hub();
+            let mut alice = hub.member("alice").await;
+            alice.sees_until_quiet().await;
+            let mut script = hub.connect("script");
+            script
+                .sends_bytes(format!("{}{first}", post(header)).as_bytes())
+                .await;
+            if let Some(second) = second {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                script.sends_bytes(second.as_bytes()).await;
+            }
+            script.ends().await;
+            let answers = answers(&mut script).await;
+            let statuses: Vec<_> = answers.iter().map(|answer| answer.status).collect();
+            assert_eq!(statuses, [400], "{header} {first} {second:?}");
+            assert_eq!(answers[0].header("connection"), Some("close"));
+            assert_eq!(alice.sees_until_quiet().await, [""; 0]);
+        }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn requests_over_the_rate_wait_and_none_is_dropped() {
     let mut hub = web_hub();
