@@ -9,7 +9,7 @@ use super::{Body, Context, RequestLine, Site, router};
 use crate::limits::WebLimits;
 use bytes::Bytes;
 use chat_core::protocol::{Next, Stream, TakeOver, TakenOver};
-use chat_core::{Hub, Peer};
+use chat_core::{AddressMeter, Hub, Peer};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use http::header::{CONNECTION, HeaderValue};
@@ -34,7 +34,7 @@ const BUFFER_BYTES_MIN: usize = 8 * 1024;
 /// How long the server goes on reading after its last answer, so that a peer that is still sending can read the answer.
 /// A socket that is closed with unread input is reset, and the answer is lost.
 const LINGER: Duration = Duration::from_secs(1);
-/// The most bytes that are read for this purpose.
+/// The most bytes that are read for this purpose. The peer's address is charged for them.
 const LINGER_BYTES: u64 = 256 * 1024;
 
 /// A connection whose first bytes are a request line.
@@ -67,7 +67,7 @@ impl Connection {
 impl TakeOver for Connection {
     fn take_over(self: Box<Self>, stream: Stream, peer: Peer) -> BoxFuture<'static, TakenOver> {
         match self.line {
-            RequestLine::OtherVersion => refuse_version(self.site, stream).boxed(),
+            RequestLine::OtherVersion => refuse_version(self.site, stream, peer).boxed(),
             RequestLine::Http1 | RequestLine::Unfinished => serve(self.site, stream, peer).boxed(),
         }
     }
@@ -77,13 +77,14 @@ impl TakeOver for Connection {
     }
 }
 
-async fn refuse_version(site: Arc<Site>, stream: Stream) -> TakenOver {
+async fn refuse_version(site: Arc<Site>, stream: Stream, peer: Peer) -> TakenOver {
+    let meter = site.hub.address_meter(&peer);
     let refusal = Refusal::new(
         StatusCode::HTTP_VERSION_NOT_SUPPORTED,
         "unknown_version",
         "this server speaks HTTP/1.1",
     );
-    close(stream, Some(refusal), Drain::new(&site.hub)).await;
+    close(stream, Some(refusal), &meter, Drain::new(&site.hub)).await;
     TakenOver::Ended
 }
 
@@ -122,15 +123,18 @@ async fn serve(site: Arc<Site>, stream: Stream, peer: Peer) -> TakenOver {
                     next: Next::Dialect(dialect),
                 };
             }
-            close(stream, None, drain).await;
+            close(stream, None, state.meter(), drain).await;
         }
         End::TimedOut(TimedOut::Head) => {
             let message = "the request did not arrive in time";
             let refusal = Refusal::new(StatusCode::REQUEST_TIMEOUT, "timeout", message);
-            close(stream, Some(refusal), drain).await;
+            close(stream, Some(refusal), state.meter(), drain).await;
         }
-        End::Broken => close(stream, state.rejected().map(Refusal::unparsed), drain).await,
-        End::TimedOut(TimedOut::Idle) => close(stream, None, drain).await,
+        End::Broken => {
+            let refusal = state.rejected().map(Refusal::unparsed);
+            close(stream, refusal, state.meter(), drain).await;
+        }
+        End::TimedOut(TimedOut::Idle) => close(stream, None, state.meter(), drain).await,
         End::TimedOut(TimedOut::Stalled) | End::Draining => {}
     }
     TakenOver::Ended
@@ -232,14 +236,14 @@ fn rewound(ahead: Bytes, stream: Stream) -> Stream {
 
 /// Sends a last answer, and closes the stream so that the peer can read it. Takes at most `LINGER`, and as long again
 /// if the peer goes on sending. Ends with the hub's drain in any case.
-async fn close(stream: Stream, refusal: Option<Refusal>, drain: Drain<'_>) {
+async fn close(stream: Stream, refusal: Option<Refusal>, meter: &AddressMeter, drain: Drain<'_>) {
     tokio::select! {
-        () = linger(stream, refusal) => {}
+        () = linger(stream, refusal, meter) => {}
         () = drain.ends() => {}
     }
 }
 
-async fn linger(mut stream: Stream, refusal: Option<Refusal>) {
+async fn linger(mut stream: Stream, refusal: Option<Refusal>, meter: &AddressMeter) {
     let sending = async {
         if let Some(refusal) = refusal {
             stream.write_all(&refusal.to_bytes()).await?;
@@ -251,7 +255,14 @@ async fn linger(mut stream: Stream, refusal: Option<Refusal>) {
     }
     let mut discarded = [0; 4096];
     let mut rest = stream.take(LINGER_BYTES);
-    let reading = async { while rest.read(&mut discarded).await.is_ok_and(|count| count > 0) {} };
+    let reading = async {
+        while let Ok(count @ 1..) = rest.read(&mut discarded).await {
+            // An address that has sent too much may lose the answer.
+            if meter.charge_input(count).is_some() {
+                break;
+            }
+        }
+    };
     // The result is irrelevant: the connection is closed in any case.
     drop(timeout(LINGER, reading).await);
 }

@@ -1,7 +1,12 @@
 //! Requests that break the rules of HTTP. The server answers with the error that HTTP prescribes, and no part of the
 //! request becomes a chat message.
 
-use crate::harness::{answers, ask, exchange, is_closed, web_hub};
+use crate::harness::{answers, ask, exchange, is_closed, web_hub, web_hub_with};
+use chat_core::{Limits, Peer};
+use chat_testkit::Wire;
+use chat_web::WebLimits;
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 #[tokio::test(start_paused = true)]
@@ -113,6 +118,29 @@ async fn a_later_request_that_breaks_the_rules_is_answered_after_the_earlier_one
     assert_eq!(statuses, [200, 400]);
     assert_eq!(answers[1].text(), "the request is malformed\n");
     assert_eq!(answers[1].header("connection"), Some("close"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_reads_slowly_receives_no_answer_of_hyper() {
+    for first in ["GET /style.css", "OPTIONS /", "POST /nowhere"] {
+        let mut hub = web_hub();
+        let mut bad = hub.connect_with("bad", 64);
+        let body = if first.starts_with("POST") {
+            "Content-Length: 5\r\n\r\nhello"
+        } else {
+            "\r\n"
+        };
+        let request = format!("{first} HTTP/1.1\r\nHost: localhost\r\n{body}");
+        bad.sends_bytes(request.as_bytes()).await;
+        bad.sends_bytes(b"GET / HTTP/1.1\r\nbroken\r\n\r\n").await;
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let answers = answers(&mut bad).await;
+        let count = if first.starts_with("POST") { 1 } else { 2 };
+        assert_eq!(answers.len(), count, "{first}");
+        for answer in answers {
+            assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -229,7 +257,31 @@ async fn a_body_that_nobody_reads_is_not_buffered() {
     }
 }
 
-async fn sends(wire: &mut chat_testkit::Wire, text: &str) -> bool {
+#[tokio::test(start_paused = true)]
+async fn what_is_discarded_after_a_bad_request_is_charged_to_the_address() {
+    for request in ["GET / HTTP/1.1\r\nbroken\r\n\r\n", "GET / HTTP/9.9\r\n\r\n"] {
+        let mut limits = Limits::default();
+        limits.bytes_per_minute = NonZeroUsize::new(16 * 1024);
+        let mut hub = web_hub_with(limits, WebLimits::default());
+        let peer = Peer::from(SocketAddr::from(([192, 0, 2, 1], 1000)));
+        // The stream holds 1 KiB, so the peer can only send what the server reads.
+        let (near, far) = tokio::io::duplex(1024);
+        hub.serve(far, peer);
+        let mut bad = Wire::new("bad", near);
+        assert_eq!(exchange(&mut bad, request.as_bytes()).await.len(), 1);
+        let piece = "x".repeat(4096);
+        let mut sent = 0;
+        while tokio::time::timeout(Duration::from_secs(5), sends(&mut bad, &piece)).await
+            == Ok(true)
+        {
+            sent += piece.len();
+        }
+        assert!(sent < 32 * 1024, "{request}: {sent}");
+        assert_eq!(hub.hub.stats().rate_pauses, 1, "{request}");
+    }
+}
+
+async fn sends(wire: &mut Wire, text: &str) -> bool {
     let sending = std::panic::AssertUnwindSafe(wire.sends_bytes(text.as_bytes()));
     futures::FutureExt::catch_unwind(sending).await.is_ok()
 }
