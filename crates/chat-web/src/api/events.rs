@@ -33,6 +33,12 @@ const LAST_EVENT_ID: &str = "last-event-id";
 /// How long a browser waits before it reconnects, in milliseconds.
 const RETRY_MS: u64 = 2_000;
 
+/// The shortest time after which a silent stream is sent a comment, and after which the policy is asked again.
+const PING_MIN: Duration = Duration::from_secs(1);
+
+/// The longest time after which the policy is asked again.
+const CHECK_MAX: Duration = Duration::from_secs(25);
+
 /// The number of bytes of events after which a chunk is sent, although further events are ready.
 const CHUNK_BYTES: usize = 16 * 1024;
 
@@ -109,17 +115,20 @@ enum State {
 /// The events of a room, and when the policy is asked again.
 struct Following {
     events: GuestEvents,
-    /// How long the stream may be silent, and how often the policy is asked.
+    /// How long the stream may be silent.
     ping_after: Duration,
+    check_after: Duration,
     check_at: Instant,
 }
 
 impl EventStream {
     fn new(first: Chunk, events: GuestEvents, ping_after: Duration) -> Self {
+        let check_after = ping_after.clamp(PING_MIN, CHECK_MAX);
         let following = Following {
             events,
-            ping_after,
-            check_at: Instant::now() + ping_after,
+            ping_after: ping_after.max(PING_MIN),
+            check_after,
+            check_at: Instant::now() + check_after,
         };
         let begin = State::Begin(first, Box::new(following));
         let chunks = futures::stream::unfold(begin, move |state| async move {
@@ -150,7 +159,7 @@ impl Following {
         if Instant::now() < self.check_at {
             return Ok(());
         }
-        self.check_at = Instant::now() + self.ping_after;
+        self.check_at = Instant::now() + self.check_after;
         self.events.check().await
     }
 

@@ -629,6 +629,35 @@ async fn a_peer_that_is_banned_is_told_so_and_its_stream_ends() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_policy_is_asked_again_between_1_and_25_s_later_whatever_the_ping() {
+    for (ping_after, comments, asked_after) in [(0, 10, 1), (3, 10, 3), (600, 0, 25)] {
+        let ban = Ban::default();
+        let mut limits = Limits::default();
+        limits.ping_after = Duration::from_secs(ping_after);
+        let hub = Hub::builder().limits(limits).policy(ban.clone()).build();
+        let guest = guest(&hub).await;
+        let mut events = Events::open(&guest, "/rooms/ops/events", &[]).await;
+        events.event().await;
+        let begun = Instant::now();
+        for _ in 0..comments {
+            assert_eq!(events.next().await.as_deref(), Some(":"));
+        }
+        assert_eq!(begun.elapsed().as_secs(), comments * asked_after);
+        ban.0.store(true, Ordering::Relaxed);
+        let banned = Instant::now();
+        let mut last = events.next().await;
+        while last.as_deref() == Some(":") {
+            last = events.next().await;
+        }
+        assert!(last.unwrap().contains("event: bye"), "{ping_after}");
+        let took = banned.elapsed().as_secs();
+        assert!(took <= asked_after, "{ping_after}: {took}");
+        // The question that is due with the last comment comes after it.
+        assert!(comments > 0 || took == asked_after, "{ping_after}: {took}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_beginning_of_a_stream_is_charged_to_the_address() {
     let rate = |n| NonZeroU32::new(n).unwrap();
     let hub = hub(|limits| {
