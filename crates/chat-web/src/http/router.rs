@@ -91,10 +91,12 @@ async fn route(
     if let (Ok(file), Some(host)) = (&mut file, &host) {
         safety::name_web_sockets(file.headers_mut(), host);
     }
-    if file.is_ok() && request.method() == Method::GET && !is_forwarded(request.headers()) {
+    let answer = charged(state.meter(), request.method(), file)?;
+    let is_refused = answer.status() == StatusCode::TOO_MANY_REQUESTS;
+    if !is_refused && request.method() == Method::GET && !is_forwarded(request.headers()) {
         context.hub.expect_spare_connections(&context.peer);
     }
-    charged(state.meter(), request.method(), file)
+    Ok(answer)
 }
 
 /// Returns whether a proxy has sent the request. The peer's address is then the proxy's, and a proxy opens no spare

@@ -1,9 +1,11 @@
 //! Spare connections of browsers: what a browser opens beside its requests is no guest.
 
-use crate::harness::{ask, web_hub};
-use chat_core::Peer;
+use crate::harness::{ask, web_hub, web_hub_with};
+use chat_core::{Limits, Peer, Rate};
 use chat_testkit::{TestHub, Wire};
+use chat_web::WebLimits;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
@@ -72,6 +74,24 @@ async fn only_a_browser_that_gets_the_page_makes_silent_peers_wait() {
         let mut silent = connect(&mut hub, "silent", 1);
         assert_eq!(greeted(&mut silent).await, 300, "{request} {header}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_browser_that_is_refused_the_page_makes_no_silent_peer_wait() {
+    let mut limits = Limits::default();
+    limits.answers_per_address = Some(Rate {
+        burst: NonZeroU32::MIN,
+        per_second: NonZeroU32::MIN,
+    });
+    let mut hub = web_hub_with(limits, WebLimits::default());
+    let mut browser = connect(&mut hub, "browser", 1);
+    // A proxy's request makes nobody wait, and is charged.
+    let proxied = ["User-Agent: Mozilla/5.0", "Via: 1.1 proxy"];
+    while ask(&mut browser, "GET /", &proxied).await.status == 200 {}
+    let refused = ask(&mut browser, "GET /", &proxied[..1]).await;
+    assert_eq!(refused.status, 429);
+    let mut silent = connect(&mut hub, "silent", 1);
+    assert_eq!(greeted(&mut silent).await, 300);
 }
 
 #[tokio::test(start_paused = true)]
