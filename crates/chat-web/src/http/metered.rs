@@ -3,7 +3,9 @@
 //! It also keeps two things from hyper and from the peer. hyper drops an answer when the peer ends its side, so it
 //! learns of that only when no answer is lost. hyper answers a request that it can't parse without a body and without
 //! the headers of [`safety`](super::safety), so the peer never receives that answer: [`connection`](super::connection)
-//! writes another one.
+//! writes another one. hyper's answer is recognised because hyper reads a head only after the socket has taken all
+//! earlier answers. The exception is a request whose body arrives after its answer; [`router`](super::router) therefore
+//! closes the connection after such an answer.
 
 use super::state::State;
 use chat_core::protocol::Stream;

@@ -48,12 +48,23 @@ pub(super) async fn answer(
     } else {
         Form::Text
     };
-    let mut response = match route(context, state, request).await {
-        Ok(response) => response,
-        Err(refusal) => refusal.into_response(form),
-    };
+    let has_body = !request.body().is_end_stream();
+    let reads_body = reads_body(&request);
+    let answer = route(context, state, request).await;
+    let is_body_left = has_body && (answer.is_err() || !reads_body);
+    let mut response = answer.unwrap_or_else(|refusal| refusal.into_response(form));
+    if is_body_left {
+        // hyper would read the next head as soon as the body has arrived, even if the peer has not taken this answer.
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(CONNECTION, close);
+    }
     safety::protect(response.headers_mut());
     response
+}
+
+/// Returns whether the answer to a request depends on its body. The bodies of other requests have no meaning.
+fn reads_body(request: &Request<Incoming>) -> bool {
+    request.method() == Method::POST && is_api(request.uri().path())
 }
 
 async fn route(
@@ -124,7 +135,6 @@ async fn answer_api(
             return Ok(refused);
         }
     };
-    // The bodies of other requests have no meaning.
     let body = if head.method == Method::POST {
         state.begin_body();
         let body = read_body(&context.limits, state, body).await;

@@ -155,6 +155,24 @@ async fn the_last_request_of_a_connection_is_told_so() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_answer_that_leaves_a_body_unread_is_the_last() {
+    for request in ["POST /nowhere", "DELETE /rooms", "GET /", "GET /rooms"] {
+        for rest in [
+            "Content-Length: 5\r\n\r\nhello",
+            "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+        ] {
+            let mut hub = web_hub();
+            let mut browser = hub.connect("browser");
+            let head = format!("{request} HTTP/1.1\r\nHost: localhost\r\n");
+            let answers = exchange(&mut browser, format!("{head}{rest}{GET}").as_bytes()).await;
+            assert_eq!(answers.len(), 1, "{request} {rest}");
+            assert_eq!(answers[0].header("connection"), Some("close"), "{request}");
+            assert!(is_closed(&mut browser).await);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_silent_connection_is_closed() {
     let mut hub = web_hub();
     let mut browser = hub.connect("browser");
