@@ -23,7 +23,8 @@ pub(crate) struct Refusal {
     pub(crate) closes: bool,
 }
 
-/// Marks an answer, in its extensions, that ends only when the peer ends its side of the connection.
+/// Marks an answer, in its extensions, that has no end of its own. It ends when the peer ends its side of the
+/// connection, when the policy no longer admits the peer, when the room is closed, or when the hub drains.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Endless;
 

@@ -13,6 +13,20 @@
 //!     |                the answer has ended                         |
 //!     +-------------------------------------------------------------+
 //! ```
+//!
+//! Some facts do not depend on the phase:
+//!
+//! | flag | set by | cleared by |
+//! | --- | --- | --- |
+//! | `is_owed` | the head of a request (`begin`) | a flush after the end of its answer (`on_flushed`) |
+//! | `blocked` | a write or a flush that waits (`on_blocked`) | one that succeeds (`on_written`, `on_flushed`) |
+//! | `is_ahead` | input while a request is answered (`on_read`) | the head of the next request (`begin`) |
+//! | `end_is_hidden` | the peer's end (`on_end`) | the moment when no answer is lost (`reveals_end`) |
+//! | `paid_at` | input of an address in debt (`on_read`) | nothing; it is an instant, which passes |
+//!
+//! Known gap: of a request whose first bytes arrive in one read with the request before it, or with that request's
+//! body, the state learns nothing until further bytes arrive. Until then the idle deadline holds for it, and not the
+//! deadline for heads.
 
 use super::pace::{Cost, Pace};
 use crate::limits::WebLimits;
