@@ -50,6 +50,17 @@ fn a_browser_finds_the_page_on_the_same_port() {
 }
 
 #[test]
+fn a_flag_greets_silent_peers_beside_a_browser_like_all_others() {
+    let server = Server::with(&["--spare-greet-after", "off"]);
+    let headers = format!("Host: {}\r\nUser-Agent: Mozilla/5.0", server.address());
+    answer_to(
+        &server,
+        format!("GET / HTTP/1.1\r\n{headers}\r\n\r\n").as_bytes(),
+    );
+    Member::connect(&server, "silent").is_greeted();
+}
+
+#[test]
 fn a_name_of_the_server_is_allowed_with_a_flag() {
     let request = b"GET / HTTP/1.1\r\nHost: chat.example.org\r\n\r\n";
     let answer = answer_to(&Server::start(), request);

@@ -9,4 +9,4 @@ mod spares;
 pub(crate) use address::{AddressAccount, Charge};
 pub(crate) use limiter::{ConnectionLimiter, Permit};
 pub(crate) use rate::{Cost, TokenBucket};
-pub(crate) use spares::{Silence, SpareConnections};
+pub(crate) use spares::SpareConnections;

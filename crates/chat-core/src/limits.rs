@@ -128,9 +128,15 @@ pub struct Limits {
     /// only once the line is longer than [`text_bytes`](Self::text_bytes), so a person may type as slowly as they like.
     pub line_timeout: Option<Duration>,
     /// How long the server waits for the first bytes of a connection (300 ms). If none arrive in this time, the server
-    /// greets the peer in the plain dialect. A connection that may be a spare one of a browser is greeted later, or not
-    /// at all; see [`Hub::expect_spare_connections`](crate::Hub::expect_spare_connections).
+    /// greets the peer in the plain dialect. A connection that may be a spare one of a browser is greeted later; see
+    /// [`spare_greet_after`](Self::spare_greet_after).
     pub greet_after: Duration,
+    /// How long the server waits for the first bytes of a connection that is taken for a browser's
+    /// [spare connection](crate::Hub::expect_spare_connections), before it greets the peer (75 s). Chromium closes an
+    /// unused connection after about 1 min, so a connection that is still open then is probably a person's. If this is
+    /// `None`, no connection is taken for a spare one: every silent peer is greeted after
+    /// [`greet_after`](Self::greet_after).
+    pub spare_greet_after: Option<Duration>,
     /// How long a plain connection must be silent before its first text ends without a newline (200 ms). From then on,
     /// silence ends every text of the connection. A text that ends with silence is called a chunk.
     pub first_chunk_after: Duration,
@@ -211,6 +217,7 @@ impl Default for Limits {
             registration_timeout: Duration::from_secs(30),
             line_timeout: Some(Duration::from_secs(60)),
             greet_after: Duration::from_millis(300),
+            spare_greet_after: Some(Duration::from_secs(75)),
             first_chunk_after: Duration::from_millis(200),
             chunk_after: Duration::from_millis(50),
             ping_after: Duration::from_secs(25),

@@ -249,6 +249,11 @@ pub(crate) struct LimitArgs {
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub(crate) greet_after: Option<Duration>,
 
+    /// How long a silent newcomer that may be a spare connection of a browser waits for its greeting; off: no longer
+    /// than any other [default: 75]
+    #[arg(long, value_name = "SECONDS|off", value_parser = seconds_or_off)]
+    pub(crate) spare_greet_after: Option<Lift<Duration>>,
+
     /// Silence that ends the first unterminated text of a connection [default: 0.2]
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub(crate) first_chunk_after: Option<Duration>,

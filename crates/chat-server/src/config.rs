@@ -140,6 +140,9 @@ fn limits(args: &LimitArgs) -> Limits {
     if let Some(line_timeout) = args.line_timeout {
         limits.line_timeout = lifted(line_timeout);
     }
+    if let Some(spare_greet_after) = args.spare_greet_after {
+        limits.spare_greet_after = lifted(spare_greet_after);
+    }
     set(&mut limits.connections, args.connections);
     set(&mut limits.line_bytes, args.line_bytes);
     set(&mut limits.text_bytes, args.text_bytes);

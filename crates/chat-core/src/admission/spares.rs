@@ -1,10 +1,11 @@
-//! Remembers the addresses of programs that open spare connections, as browsers do, and decides what the silence of a
-//! connection means.
+//! Remembers the addresses of programs that open spare connections, as browsers do, and decides when a silent peer is
+//! greeted.
 //!
 //! Invariant: the functions compute with the instants that the caller passes, and read no clock. The table holds a
 //! bounded number of addresses, whoever connects.
 
 use crate::admission::address::counted_as;
+use crate::limits::Limits;
 use crate::sync::Mutex;
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -24,10 +25,6 @@ const REMEMBERED: Duration = Duration::from_secs(60 * 60);
 /// clicked or has finished typing.
 const LATE_GREETING: Duration = Duration::from_secs(2);
 
-/// When a spare connection that has stayed silent is closed. Chromium gives up an unused connection after 1 min, so
-/// most browsers close theirs earlier.
-const SPARE_MAX: Duration = Duration::from_secs(5 * 60);
-
 /// The most addresses that are remembered, in less than 1 MiB. A peer that controls so many addresses can only make the
 /// hub forget others, whose silent connections are then greeted as if no browser had come from there.
 const ADDRESSES_MAX: usize = 8192;
@@ -37,17 +34,6 @@ const ADDRESSES_MAX: usize = 8192;
 /// Loopback is noted like any other address, although the limits for addresses do not apply to it.
 #[derive(Debug, Default)]
 pub(crate) struct SpareConnections(Mutex<HashMap<IpAddr, Instant>>);
-
-/// What the silence of a connection leads to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Silence {
-    /// The peer is greeted now.
-    Greets,
-    /// The peer may have to be greeted at this time, if it is still silent then.
-    Waits(Instant),
-    /// The connection is a spare one. It is not greeted, and is closed at this time if it is still silent then.
-    Spare(Instant),
-}
 
 impl SpareConnections {
     /// Notes that a program at this address opens spare connections.
@@ -60,28 +46,38 @@ impl SpareConnections {
         noted.insert(address, now);
     }
 
-    /// Returns what it means that a connection from this address, opened at `opened`, has been silent until `now`. The
-    /// server asks when it would greet the peer.
-    pub(crate) fn silence(
+    /// Returns when the server must ask for the first time when it [greets](Self::greets_at) a silent peer.
+    ///
+    /// Only the latest note of an address is kept. Later than `AROUND` after the opening, a new note could hide the one
+    /// that shows that the connection is a spare one. So the first question must not come later than that, even if
+    /// [`Limits::greet_after`] is longer.
+    pub(crate) fn asked_at(opened: Instant, limits: &Limits) -> Instant {
+        opened + limits.greet_after.min(AROUND)
+    }
+
+    /// Returns when the server greets the peer of a connection from this address, opened at `opened`, that has been
+    /// silent until `now`. If the time has not come yet, the server must ask again then.
+    pub(crate) fn greets_at(
         &self,
         address: Option<IpAddr>,
         opened: Instant,
         now: Instant,
-    ) -> Silence {
+        limits: &Limits,
+    ) -> Instant {
         let noted = address.and_then(|address| self.0.lock().get(&counted_as(address)).copied());
-        let Some(noted) = noted.filter(|noted| is_remembered(*noted, now)) else {
-            return Silence::Greets;
+        let noted = noted.filter(|noted| is_remembered(*noted, now));
+        let patience = match (noted, limits.spare_greet_after) {
+            (Some(noted), Some(spare)) if is_around(noted, opened) => spare,
+            (Some(_), Some(_)) => LATE_GREETING,
+            (None, _) | (_, None) => Duration::ZERO,
         };
-        let greeted_at = opened + LATE_GREETING;
-        // The last note is enough: an earlier one can't be closer to a connection that is asked about so soon.
-        if noted + AROUND >= opened {
-            Silence::Spare(opened + SPARE_MAX)
-        } else if now < greeted_at {
-            Silence::Waits(greeted_at)
-        } else {
-            Silence::Greets
-        }
+        opened + patience.max(limits.greet_after)
     }
+}
+
+/// Returns whether a note was taken around the opening of a connection, which is then a spare one.
+fn is_around(noted: Instant, opened: Instant) -> bool {
+    noted + AROUND >= opened && noted <= opened + AROUND
 }
 
 /// Forgets the addresses that no longer count. If there are too many others, forgets the half that was noted longest
@@ -119,10 +115,10 @@ mod tests {
             spares.note(address(n), at(n));
             assert!(spares.0.lock().len() <= ADDRESSES_MAX);
         }
-        let silence = |n| spares.silence(Some(address(n)), at(200_000), at(200_300));
-        let late = Silence::Waits(at(202_000));
-        assert_eq!([silence(99_999), silence(97_000)], [late; 2]);
-        assert_eq!(silence(0), Silence::Greets);
+        let limits = Limits::default();
+        let greets_at = |n| spares.greets_at(Some(address(n)), at(200_000), at(200_300), &limits);
+        assert_eq!([greets_at(99_999), greets_at(97_000)], [at(202_000); 2]);
+        assert_eq!(greets_at(0), at(200_300));
     }
 
     #[test]

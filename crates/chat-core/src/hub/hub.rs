@@ -154,15 +154,15 @@ impl Hub {
 
     /// Tells the hub that the program at this peer's address opens spare connections: connections that stay silent
     /// until the program needs one, which may be never. Browsers do so. A protocol that takes over the stream calls
-    /// this when it recognises such a program; HTTP does, when the page is requested.
+    /// this when it recognises such a program; HTTP does, when a browser requests the page.
     ///
     /// The server must not greet a spare connection in plain: a guest would join the lobby and leave it again, and the
     /// program would find the greeting instead of an answer. So the call changes what the silence of a connection from
     /// the same address means:
     ///
     /// - A connection that was opened in the 2 s before or after the call, and that was not greeted yet, is taken for a
-    ///   spare one. Silence does not greet it. Its first bytes select the protocol as always, so a person on such a
-    ///   connection is greeted with their first line. After 5 min of silence the connection is closed without a word.
+    ///   spare one. Its first bytes select the protocol as always, so a person on such a connection is greeted with
+    ///   their first line. Silence greets it only after [`Limits::spare_greet_after`].
     /// - Any other connection that is opened in the hour after the call is greeted after 2 s of silence, if
     ///   [`Limits::greet_after`] is shorter.
     ///
@@ -171,7 +171,8 @@ impl Hub {
     /// is an address like any other here. Without an address, the call does nothing.
     ///
     /// Only a server with a protocol that [may take over](crate::protocol::Detector::may_take_over) the stream treats
-    /// silence in this way. The hub remembers at most 8,192 addresses, and forgets the oldest first.
+    /// silence in this way. The call changes nothing if `spare_greet_after` is `None`. The hub remembers at most 8,192
+    /// addresses, and forgets the oldest first.
     pub fn expect_spare_connections(&self, peer: &Peer) {
         if let Some(address) = peer.address() {
             self.spares().note(address.ip(), Instant::now());

@@ -3,7 +3,7 @@
 //! Invariant: a protocol that takes over the stream receives the peer's bytes from the first one. Once the peer was
 //! greeted in the plain dialect, no protocol takes over the stream, because the greeting is not part of that protocol.
 
-use crate::admission::{AddressAccount, Permit, Silence};
+use crate::admission::{AddressAccount, Permit, SpareConnections};
 use crate::connection::{Dialects, Opening, drive_stream};
 use crate::event::CloseReason;
 use crate::hub::Hub;
@@ -146,7 +146,7 @@ where
 ///
 /// # Errors
 ///
-/// Returns an error if the stream broke, or if the connection is a spare one that was not used in time.
+/// Returns an error if the stream broke.
 async fn recognise(
     stream: &mut (impl AsyncRead + Unpin),
     address: Option<IpAddr>,
@@ -157,29 +157,33 @@ async fn recognise(
     let limits = hub.limits();
     let prefix_max = limits.prefix_bytes.get();
     let greeted_at = opened + limits.greet_after;
-    let mut silence = Silence::Waits(greeted_at);
+    let mut silent_until = SpareConnections::asked_at(opened, limits);
     let mut opening = Opening::new(opened);
     let mut ahead = BytesMut::new();
     let mut protocol = None;
     let mut draining = pin!(hub.draining());
     while ahead.len() < prefix_max {
-        let until = match silence {
-            _ if !ahead.is_empty() => opening.opened + limits.prefix_timeout,
-            Silence::Waits(until) | Silence::Spare(until) => until,
-            Silence::Greets => break,
+        let is_first = ahead.is_empty();
+        let until = match is_first {
+            true => silent_until,
+            false => opening.opened + limits.prefix_timeout,
         };
         let mut limited = (&mut *stream).take((prefix_max - ahead.len()) as u64);
-        let is_first = ahead.is_empty();
         let read = tokio::select! {
             read = limited.read_buf(&mut ahead) => read.map_err(|_| CloseReason::Broken)?,
-            () = tokio::time::sleep_until(until) => match silence {
-                _ if !is_first => break,
-                Silence::Spare(_) => return Err(CloseReason::TimedOut),
-                Silence::Waits(_) | Silence::Greets => {
-                    silence = hub.spares().silence(address, opened, Instant::now());
+            () = tokio::time::sleep_until(until) => {
+                if !is_first {
+                    break;
+                }
+                let now = Instant::now();
+                silent_until = hub.spares().greets_at(address, opened, now, limits);
+                if silent_until > now {
                     continue;
                 }
-            },
+                // The conversation greets the peer at once, and its time limits count as if it had connected later.
+                opening.opened += now - greeted_at;
+                break;
+            }
             () = &mut draining => break,
         };
         let now = Instant::now();

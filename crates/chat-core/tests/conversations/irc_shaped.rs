@@ -5,12 +5,14 @@ mod dialect;
 mod labelled;
 
 use crate::rate;
+use crate::spares::Ask;
 use chat_core::log::Span;
 use chat_core::protocol::Detector;
-use chat_core::{CloseReason, Hub, Limits, Member, Seq, Session};
+use chat_core::{CloseReason, Hub, Limits, Member, Peer, Seq, Session};
 use chat_testkit::{SharedJournal, SharedNode, TestHub, Wire};
 use dialect::Irc;
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -100,6 +102,22 @@ async fn a_silent_peer_of_another_default_dialect_is_not_greeted_as_a_person() {
     other.sees("421 hello").await;
     other.sees("ERROR :registration timed out").await;
     assert_eq!(hub.ended().await, CloseReason::NotRegistered);
+}
+
+/// The time to register begins when the spare connection gets the default dialect. The connection is older than that.
+#[tokio::test(start_paused = true)]
+async fn a_spare_connection_has_all_its_time_to_register() {
+    let irc = Irc::default();
+    let configured = unlimited().configured(|server| server.default_dialect(move || irc.dialect()));
+    let mut hub = configured.protocol(Ask);
+    let peer = Peer::from(SocketAddr::from(([192, 0, 2, 1], 1000)));
+    hub.hub.expect_spare_connections(&peer);
+    let mut spare = hub.connect_as("spare", peer);
+    tokio::time::sleep(Duration::from_secs(80)).await;
+    for line in ["NICK kim", "USER k"] {
+        spare.sends(line).await;
+    }
+    spare.sees("001 kim").await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep};
 const HOME: &str = "192.0.2.1:1000";
 
 /// A toy protocol that a program opens with `ASK\n`, and that is answered with `OK\n`.
-struct Ask;
+pub(crate) struct Ask;
 
 impl Detector for Ask {
     fn detect(&self, prefix: &[u8]) -> Detection {
@@ -47,7 +47,13 @@ impl TakeOver for Ask {
 }
 
 fn hub() -> TestHub {
-    TestHub::default().protocol(Ask)
+    hub_with(|_| {})
+}
+
+fn hub_with(change: impl FnOnce(&mut Limits)) -> TestHub {
+    let mut limits = Limits::default();
+    change(&mut limits);
+    TestHub::new(limits).protocol(Ask)
 }
 
 fn peer(address: &str) -> Peer {
@@ -65,6 +71,15 @@ async fn greeted(wire: &mut Wire) -> Duration {
     begun.elapsed()
 }
 
+/// Waits until the peer is greeted, for an hour at most, and returns how long that took.
+async fn silent_until_greeted(wire: &mut Wire) -> Duration {
+    let begun = Instant::now();
+    let hour = Duration::from_secs(3600);
+    let greeting = tokio::time::timeout(hour, wire.next_bytes()).await.unwrap();
+    assert!(greeting.starts_with(b"* you are guest-"), "{greeting:?}");
+    begun.elapsed()
+}
+
 /// Waits until a connection ends, for an hour at most.
 async fn ended(hub: &mut TestHub) -> CloseReason {
     let hour = Duration::from_secs(3600);
@@ -72,7 +87,7 @@ async fn ended(hub: &mut TestHub) -> CloseReason {
 }
 
 #[tokio::test(start_paused = true)]
-async fn silence_never_greets_a_spare_connection_and_its_first_bytes_still_decide() {
+async fn a_page_load_greets_no_spare_connection_and_its_first_bytes_still_decide() {
     let mut hub = hub();
     let mut alice = hub.member("alice").await;
     // A browser opens its spare connections before its first request, or while the page loads.
@@ -108,15 +123,72 @@ async fn the_first_bytes_of_a_spare_connection_have_as_much_time_as_those_of_any
     slower.sees_containing("* you are guest-").await;
 }
 
+/// Chromium has given up an unused connection by then, so the peer is probably a person who waits for a greeting.
 #[tokio::test(start_paused = true)]
-async fn a_spare_connection_that_stays_silent_is_closed_without_a_word() {
+async fn a_spare_connection_that_stays_open_and_silent_is_greeted_after_75_seconds() {
     let mut hub = hub();
     hub.hub.expect_spare_connections(&peer(HOME));
-    let begun = Instant::now();
-    let mut spare = hub.connect_as("spare", peer(HOME));
-    assert_eq!(ended(&mut hub).await, CloseReason::TimedOut);
-    assert_eq!(begun.elapsed(), Duration::from_secs(300));
-    assert_eq!(spare.sees_the_end().await, [""; 0]);
+    let mut person = hub.connect_as("person", peer(HOME));
+    assert_eq!(silent_until_greeted(&mut person).await, millis(75_000));
+    person.sends("/quit").await;
+    assert_eq!(ended(&mut hub).await, CloseReason::Quit(None));
+}
+
+/// The notes of later page loads do not show what the connection was opened for.
+#[tokio::test(start_paused = true)]
+async fn a_page_that_is_loaded_again_and_again_does_not_keep_a_silent_peer_waiting() {
+    let mut hub = hub();
+    hub.hub.expect_spare_connections(&peer(HOME));
+    let mut person = hub.connect_as("person", peer(HOME));
+    let browsing = async {
+        loop {
+            sleep(millis(1500)).await;
+            hub.hub.expect_spare_connections(&peer(HOME));
+        }
+    };
+    tokio::select! {
+        () = browsing => {}
+        patience = silent_until_greeted(&mut person) => assert_eq!(patience, millis(75_000)),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_greeting_of_spare_connections_has_a_limit_of_its_own() {
+    for (limit, patience) in [(Some(millis(5000)), 5000), (None, 300)] {
+        let mut hub = hub_with(|limits| limits.spare_greet_after = limit);
+        hub.hub.expect_spare_connections(&peer(HOME));
+        let mut spare = hub.connect_as("spare", peer(HOME));
+        assert_eq!(silent_until_greeted(&mut spare).await, millis(patience));
+    }
+    let mut hub = hub_with(|limits| limits.spare_greet_after = None);
+    hub.hub.expect_spare_connections(&peer(HOME));
+    sleep(millis(5000)).await;
+    let mut later = hub.connect_as("later", peer(HOME));
+    assert_eq!(silent_until_greeted(&mut later).await, millis(300));
+}
+
+/// Only what is requested in the 2 s before or after the opening makes a spare connection, even if the server waits
+/// longer than that before it greets other peers.
+#[tokio::test(start_paused = true)]
+async fn a_request_long_after_the_opening_makes_no_spare_connection() {
+    // When the page is requested, in milliseconds after the opening, and how long a silent peer then waits.
+    for (requests, patience) in [
+        (&[1900][..], 75_000),
+        (&[2100], 10_000),
+        (&[9900], 10_000),
+        // The later request does not hide the earlier one.
+        (&[1900, 9900], 75_000),
+    ] {
+        let mut hub = hub_with(|limits| limits.greet_after = millis(10_000));
+        let opened = Instant::now();
+        let mut silent = hub.connect_as("silent", peer(HOME));
+        for request in requests {
+            tokio::time::sleep_until(opened + millis(*request)).await;
+            hub.hub.expect_spare_connections(&peer(HOME));
+        }
+        silent_until_greeted(&mut silent).await;
+        assert_eq!(opened.elapsed(), millis(patience), "{requests:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -234,14 +306,14 @@ async fn a_spare_connection_counts_for_the_limits_like_any_other() {
             near
         };
         let spare = connect();
-        sleep(Duration::from_secs(299)).await;
+        sleep(Duration::from_secs(60)).await;
         assert_eq!(hub.stats().connections, 1);
         let mut refused = String::new();
         connect().read_to_string(&mut refused).await.unwrap();
         assert!(refused.starts_with("! too many connections"), "{refused}");
+        drop(spare);
         sleep(Duration::from_secs(2)).await;
         assert_eq!(hub.stats().connections, 0);
-        drop(spare);
     };
     tokio::select! {
         () = serving => panic!("nothing stops the server"),

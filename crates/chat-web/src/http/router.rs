@@ -10,7 +10,9 @@ use super::{Body, Context, full};
 use crate::api;
 use bytes::Bytes;
 use chat_core::AddressMeter;
-use http::header::{ALLOW, CONNECTION, EXPECT, HeaderMap, HeaderValue, TRANSFER_ENCODING};
+use http::header::{
+    ALLOW, CONNECTION, EXPECT, HeaderMap, HeaderValue, TRANSFER_ENCODING, USER_AGENT,
+};
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::{Body as _, Incoming};
 
@@ -104,18 +106,23 @@ async fn route(
     }
     let answer = charged(state.meter(), request.method(), file)?;
     let is_refused = answer.status() == StatusCode::TOO_MANY_REQUESTS;
-    if !is_refused && request.method() == Method::GET && !is_forwarded(request.headers()) {
+    if !is_refused && request.method() == Method::GET && is_from_browser(request.headers()) {
         context.hub.expect_spare_connections(&context.peer);
     }
     Ok(answer)
 }
 
-/// Returns whether a proxy has sent the request. The peer's address is then the proxy's, and a proxy opens no spare
-/// connections as a browser does.
-fn is_forwarded(headers: &HeaderMap) -> bool {
-    ["forwarded", "via", "x-forwarded-for"]
+/// Returns whether the peer is a browser, which opens spare connections. If a proxy has sent the request, the peer is
+/// that proxy.
+///
+/// The `User-Agent` of every browser begins with `Mozilla/`, and that of most programs does not. `Sec-Fetch-Site` would
+/// tell more, but a browser does not send it over plain HTTP to an address that is not loopback.
+fn is_from_browser(headers: &HeaderMap) -> bool {
+    let agent = headers.get(USER_AGENT).map(HeaderValue::as_bytes);
+    let is_forwarded = ["forwarded", "via", "x-forwarded-for"]
         .iter()
-        .any(|name| headers.contains_key(*name))
+        .any(|name| headers.contains_key(*name));
+    agent.is_some_and(|agent| agent.starts_with(b"Mozilla/")) && !is_forwarded
 }
 
 /// Answers a request for programs. The peer is asked for its body only if it may send it.

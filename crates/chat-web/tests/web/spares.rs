@@ -9,6 +9,9 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
+/// What all browsers send.
+const BROWSER: &str = "User-Agent: Mozilla/5.0 (X11; Linux x86_64) Chrome/131.0.0.0";
+
 /// Connects from the address `192.0.2.N`.
 fn connect(hub: &mut TestHub, name: &str, n: u8) -> Wire {
     hub.connect_as(name, Peer::from(SocketAddr::from(([192, 0, 2, n], 1000))))
@@ -29,14 +32,14 @@ async fn a_page_load_makes_no_guest_come_and_go() {
     let mut browser = connect(&mut hub, "browser", 1);
     sleep(Duration::from_millis(200)).await;
     for target in ["GET /", "GET /main.js", "GET /style.css"] {
-        assert_eq!(ask(&mut browser, target, &[]).await.status, 200);
+        assert_eq!(ask(&mut browser, target, &[BROWSER]).await.status, 200);
     }
     let unused = connect(&mut hub, "unused", 1);
     sleep(Duration::from_secs(60)).await;
     drop(unused);
     alice.sees_nothing().await;
     // The browser's next request comes on the connection that was silent until now.
-    assert_eq!(ask(&mut spare, "GET /", &[]).await.status, 200);
+    assert_eq!(ask(&mut spare, "GET /", &[BROWSER]).await.status, 200);
     alice.sees_nothing().await;
 }
 
@@ -44,7 +47,7 @@ async fn a_page_load_makes_no_guest_come_and_go() {
 async fn a_person_beside_a_browser_is_greeted_with_the_first_line_or_after_two_seconds() {
     let mut hub = web_hub();
     let mut browser = connect(&mut hub, "browser", 1);
-    ask(&mut browser, "GET /", &[]).await;
+    ask(&mut browser, "GET /", &[BROWSER]).await;
     let mut person = connect(&mut hub, "person", 1);
     let mut other = connect(&mut hub, "other", 2);
     assert_eq!(greeted(&mut other).await, 300);
@@ -58,21 +61,25 @@ async fn a_person_beside_a_browser_is_greeted_with_the_first_line_or_after_two_s
 #[tokio::test(start_paused = true)]
 async fn only_a_browser_that_gets_the_page_makes_silent_peers_wait() {
     let mut hub = web_hub();
-    for (request, header) in [
-        ("GET /rooms", "Accept: */*"),
-        ("GET /rooms/lobby/messages", "Accept: */*"),
-        ("HEAD /", "Accept: */*"),
-        ("OPTIONS /", "Accept: */*"),
-        ("GET /nothing", "Accept: */*"),
+    for (request, headers) in [
+        ("GET /rooms", &[BROWSER][..]),
+        ("GET /rooms/lobby/messages", &[BROWSER]),
+        ("HEAD /", &[BROWSER]),
+        ("OPTIONS /", &[BROWSER]),
+        ("GET /nothing", &[BROWSER]),
+        // Programs and health checks.
+        ("GET /", &[]),
+        ("GET /", &["User-Agent: curl/8.0"]),
+        ("GET /", &["User-Agent: check (like Mozilla/5.0)"]),
         // The address is that of a proxy.
-        ("GET /", "X-Forwarded-For: 198.51.100.7"),
-        ("GET /", "Via: 1.1 proxy"),
-        ("GET /", "Forwarded: for=198.51.100.7"),
+        ("GET /", &[BROWSER, "X-Forwarded-For: 198.51.100.7"]),
+        ("GET /", &[BROWSER, "Via: 1.1 proxy"]),
+        ("GET /", &[BROWSER, "Forwarded: for=198.51.100.7"]),
     ] {
         let mut program = connect(&mut hub, "program", 1);
-        ask(&mut program, request, &[header]).await;
+        ask(&mut program, request, headers).await;
         let mut silent = connect(&mut hub, "silent", 1);
-        assert_eq!(greeted(&mut silent).await, 300, "{request} {header}");
+        assert_eq!(greeted(&mut silent).await, 300, "{request} {headers:?}");
     }
 }
 
