@@ -16,7 +16,7 @@ import { chromium } from "playwright-core";
 import { serve } from "../tools/serve.js";
 
 /** A machine that does other things besides may need long. Only a test that fails waits that long. */
-const PATIENCE_MS = 30_000;
+export const PATIENCE_MS = 30_000;
 
 const program = process.env.CHAT_SERVER ?? fileURLToPath(new URL("../../../../target/debug/chat-server", import.meta.url));
 
@@ -89,7 +89,11 @@ export class Network {
   /** What is sent in these directions is lost. */
   loses = { up: false, down: false };
   refuses = false;
+  /** How long what the server sends is on its way. */
+  delayMs = 0;
   pairs = new Set();
+  /** When each connection was opened, and when its first bytes were sent. */
+  connections = [];
 
   static async to(server) {
     const network = new Network();
@@ -110,15 +114,27 @@ export class Network {
     const far = createConnection(port, "127.0.0.1");
     const pair = [near, far];
     this.pairs.add(pair);
+    const connection = { opened: performance.now(), spoke: null };
+    this.connections.push(connection);
+    near.once("data", () => (connection.spoke = performance.now()));
     for (const socket of pair) socket.unref();
     for (const [from, to, direction] of [[near, far, "up"], [far, near, "down"]]) {
-      from.on("data", (data) => this.loses[direction] || to.write(data));
+      const pass = (data) => this.loses[direction] || to.write(data);
+      from.on("data", (data) => {
+        if (direction === "up" || this.delayMs === 0) pass(data);
+        else setTimeout(pass, this.delayMs, data).unref();
+      });
       from.on("error", () => {});
       from.on("close", () => {
         to.destroy();
         this.pairs.delete(pair);
       });
     }
+  }
+
+  /** The connections on which nothing was sent for this long after they were opened. */
+  silentFor(ms) {
+    return this.connections.filter(({ opened, spoke }) => (spoke ?? performance.now()) - opened >= ms);
   }
 
   /** Ends all connections. What was lost stays lost. */
@@ -183,16 +199,19 @@ export class Line {
   }
 }
 
+/** How the browser is started. */
+export const CHROMIUM = {
+  executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+  // Chromium has no sandbox for root, and CI machines have a small /dev/shm.
+  args: ["--no-sandbox", "--disable-dev-shm-usage"],
+  timeout: 120_000,
+};
+
 let browser;
 
 /** Starts a browser. */
 export function launch(...options) {
-  return chromium.launch({
-    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-    // Chromium has no sandbox for root, and CI machines have a small /dev/shm.
-    args: ["--no-sandbox", "--disable-dev-shm-usage", ...options],
-    timeout: 120_000,
-  });
+  return chromium.launch({ ...CHROMIUM, args: [...CHROMIUM.args, ...options] });
 }
 
 /** A browser of its own, as of another machine. Its pages must log no error and ask no other host for anything. */

@@ -73,7 +73,8 @@ test("a message that arrives does not move what is read further up", async () =>
   await page.locator("#timeline").evaluate((element) => {
     element.scrollTop -= 900;
   });
-  await page.waitForTimeout(200);
+  // The page has seen that it is scrolled.
+  await page.locator("#latest").waitFor();
   const before = await middle(page);
   bob.command({ cmd: "say", room: "long", text: "another" });
   await page.locator("#latest", { hasText: "1 new" }).waitFor();

@@ -35,6 +35,12 @@ async function scroll({ step, until }) {
   while (still < 1_000) {
     const before = timeline.scrollTop;
     const anchor = [...timeline.querySelectorAll("[data-id]")].find((row) => row.getBoundingClientRect().top > 200);
+    // Between two renders there may be no such row.
+    if (anchor === undefined) {
+      still += 1;
+      await new Promise(requestAnimationFrame);
+      continue;
+    }
     const was = anchor.getBoundingClientRect().top;
     timeline.scrollTop += step;
     const scrolled = timeline.scrollTop - before;
