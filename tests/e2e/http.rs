@@ -162,7 +162,7 @@ fn every_line_of_curl_in_the_document_does_what_it_says() {
     }
 }
 
-/// A file for one test. It is removed when the test ends.
+/// A directory for the data of one test. It is removed when the test ends.
 struct Data(PathBuf);
 
 impl Data {

@@ -1,4 +1,5 @@
-//! The server's log on stderr: failures to write the log affect neither the server nor its members.
+//! The server's log on stderr: what the log contains, and that failures to write the log affect neither the server nor
+//! its members.
 
 use std::time::{Duration, Instant};
 

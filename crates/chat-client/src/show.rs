@@ -17,7 +17,8 @@ pub(crate) fn is_terminal() -> bool {
 
 /// Runs the full-screen client.
 pub(crate) async fn run(config: Config) -> anyhow::Result<ExitCode> {
-    // The file of the remembered state is opened only once, because a notice about the file is given only once.
+    // The file of the remembered state is opened once, and the screen gets the opened store. Opening renames a damaged
+    // file and returns a notice about it; a second opening would find no file, and the notice would be lost.
     let memory = Store::open(Memory::path());
     let last = || memory.last_server()?.parse().ok();
     let address: Address = config.address.or_else(last).unwrap_or_default();

@@ -83,8 +83,8 @@ pub(crate) struct Queue {
     waiting: Arc<AtomicUsize>,
 }
 
-/// Creates a [`Lease`] for each opened log. The sender is weak, because the writer thread owns this value and runs
-/// until all strong senders are dropped.
+/// Creates a [`Lease`] for each opened log. The sender is weak, because the writer thread owns this value, and ends
+/// when all strong senders are dropped.
 #[derive(Debug, Clone)]
 pub(crate) struct Leases {
     tasks: mpsc::WeakSender<Task>,

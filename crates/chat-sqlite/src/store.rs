@@ -250,7 +250,7 @@ pub(crate) fn update(connection: &Connection, room: &Room) -> rusqlite::Result<(
     Ok(())
 }
 
-/// Writes the counters of the file.
+/// Writes how many messages were ever appended to the file.
 pub(crate) fn update_progress(connection: &Connection, progress: Progress) -> rusqlite::Result<()> {
     connection
         .prepare_cached("UPDATE progress SET appended = ?1")?
@@ -261,7 +261,7 @@ pub(crate) fn update_progress(connection: &Connection, progress: Progress) -> ru
 /// The result of a step of removal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Removed {
-    /// Whether the room may hold more expired messages.
+    /// How many messages the step has removed.
     pub(crate) count: u64,
     /// Whether more messages may have expired.
     pub(crate) has_more: bool,

@@ -45,7 +45,8 @@ pub(crate) fn opens_room(path: &str) -> bool {
     matches!(Target::parse(path), Ok(Target::Events(_)))
 }
 
-/// Returns in whose name a request asks, before its body is read.
+/// Returns the guest that makes a request. Checks that the peer may make requests, and for a `POST` that the peer may
+/// publish under the nick of the request. The body of the request has not been read yet.
 ///
 /// # Errors
 ///

@@ -1,7 +1,7 @@
 //! Limits that all connections of one address share, and what they have used of these limits.
 //!
 //! Invariant: the functions compute with the instants that the caller passes, and read no clock. They drop no input:
-//! they return how long the address has to wait. An account uses bounded memory, whatever its address does.
+//! they return until when the address has to wait. The record of an address uses bounded memory.
 
 use crate::limits::{Limits, Rate};
 use crate::sync::Mutex;

@@ -43,9 +43,9 @@ pub(crate) struct Input {
     telnet: Option<Telnet>,
     buffer: BytesMut,
     mode: Mode,
-    /// The time at which the latest bytes of the text arrived.
+    /// Whether bytes of a text have arrived whose end has not arrived yet.
     has_text: bool,
-    /// When the latest bytes of the text arrived.
+    /// The time at which the latest bytes of the text arrived.
     latest: Instant,
     /// The number of consecutive chunks of one byte so far.
     single_bytes: u8,

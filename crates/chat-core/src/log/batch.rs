@@ -185,7 +185,7 @@ impl Batch {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MessageRef<'a> {
-    /// The kind of the message.
+    /// The position of the message in the room's log.
     pub seq: Seq,
     /// The kind of the message.
     pub kind: Kind,

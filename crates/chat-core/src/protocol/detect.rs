@@ -77,9 +77,9 @@ impl Detection {
 
 /// How a connection continues after a [`Detector`] has recognised its protocol.
 pub enum Detected {
-    /// The peer speaks this dialect. The prefix that the detector examined is also the dialect's first input, and its
-    /// first line is passed to [`receive`](Dialect::receive). If the dialect has a [framing](Dialect::framing), the
-    /// framing gets the bytes as the peer sent them.
+    /// The peer speaks this dialect. The prefix that the detector examined is also the dialect's first input: the first
+    /// line of the prefix is passed to [`receive`](Dialect::receive). A dialect with a [framing](Dialect::framing) gets
+    /// no lines. Its framing gets the prefix with all telnet commands and byte-order marks that the peer sent.
     Dialect(Box<dyn Dialect>),
     /// The protocol is not supported. The peer is sent these bytes and disconnected.
     Refused(Bytes),

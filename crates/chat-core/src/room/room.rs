@@ -133,8 +133,7 @@ pub(super) struct State {
     /// Whether the log may hold messages that were not delivered. If so, each member reads the log before it receives
     /// the next message. If the room is closed, each member receives a report instead: messages may be missing.
     pub(super) is_uncertain: bool,
-    /// Whether a task commits the appends in `pending`. While such a task runs, the room adds every new append to
-    /// `pending`.
+    /// The appends whose journal has not finished, in the order in which the room accepted them.
     pub(super) pending: VecDeque<PendingAppend>,
     /// Whether a task commits the appends in `pending`. While a task does this, every new append is queued in
     /// `pending`.

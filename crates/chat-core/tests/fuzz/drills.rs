@@ -54,8 +54,8 @@ impl Setting {
         };
         let longest = self.appends.iter().max().copied().unwrap_or(0);
         let journal_time = Duration::from_millis(longest + self.read);
-        // If the future of a read is dropped, the read starts again later. So a member may need slightly more time for
-        // a read than the journal.
+        // `Crowd` drops the future of a member's read after `read_time`, and the next read starts from the beginning.
+        // So `read_time` must be longer than a read of the journal takes; otherwise no read would ever end.
         let is_slow = !self.appends.is_empty() || self.read > 0;
         let read_time = Duration::from_millis(self.read + u64::from(is_slow));
         Crowd::new(

@@ -260,7 +260,7 @@ impl WebSocketFraming {
         Ok(())
     }
 
-    /// Drops everything but the complete messages.
+    /// Drops the payloads of the unfinished message. Keeps the payloads of complete messages.
     fn drop_unfinished(&mut self) {
         let length = self.message.as_ref().map_or(0, |message| message.length);
         self.payloads.truncate(self.payloads.len() - length);
