@@ -18,6 +18,8 @@ const SLICE_MAX = 320;
 const NEAR = 600;
 /** How near to the end still counts as the end. */
 const END = 24;
+/** A scrolling that stops for this long, in milliseconds, is over. */
+const REST_MS = 300;
 
 /** @typedef {{ first: string, last: string, stick: boolean, anchor: string, offset: number }} Place */
 
@@ -40,6 +42,9 @@ export class Timeline {
     /** The slice ends where the window ends, and its end is in view. */
     this.stick = true;
     this.atWindowEnd = true;
+    /** Where the end was when it was last in view. The member has scrolled up if the view is above that. */
+    this.held = 0;
+    this.resting = 0;
     /** @type {Map<string, { element: HTMLElement, sign: string }>} */
     this.rows = new Map();
     /** Where the member was in other rooms. @type {Map<string, Place>} */
@@ -70,6 +75,7 @@ export class Timeline {
     for (const { element } of this.rows.values()) element.remove();
     this.rows.clear();
     const place = this.places.get(room.id);
+    this.held = 0;
     const kept = place !== undefined && !place.stick && room.messages.some((message) => message.id === place.first);
     this.first = kept ? place.first : "";
     this.last = kept ? place.last : "";
@@ -94,6 +100,8 @@ export class Timeline {
   render() {
     const room = this.room;
     if (room === null) return;
+    // The event of a scrolling comes with the next frame, which may be after this.
+    if (this.stick && this.isScrolledUp()) this.stick = false;
     const [lo, hi] = this.slice(room);
     const atEnd = hi === room.messages.length && room.live;
     const pending = atEnd ? this.session.outbox.of(room.id) : [];
@@ -201,6 +209,17 @@ export class Timeline {
 
   toEnd() {
     this.scroller.scrollTop = this.scroller.scrollHeight;
+    this.held = this.scroller.scrollTop;
+  }
+
+  /** Whether the member has scrolled up since the end was in view, however little: a scrolling begins slowly. */
+  isScrolledUp() {
+    return this.scroller.scrollTop < this.held - 1 && this.below() > 1;
+  }
+
+  /** A scrolling is over. A place that still counts as the end is now where the end is held. */
+  rested() {
+    if (this.stick) this.held = this.scroller.scrollTop;
   }
 
   /** Shows the unread line if it is above the view. */
@@ -219,8 +238,11 @@ export class Timeline {
     const room = this.room;
     if (room === null) return;
     const stick = this.below() <= END && this.atWindowEnd && room.live;
+    clearTimeout(this.resting);
+    if (stick) this.resting = window.setTimeout(() => this.rested(), REST_MS);
     if (stick !== this.stick) {
       this.stick = stick;
+      this.held = 0;
       this.renderLatest(room, this.atWindowEnd && room.live);
     }
     this.onwatch();
@@ -289,6 +311,7 @@ export class Timeline {
     if (this.room !== room) return;
     this.first = this.last = "";
     this.stick = true;
+    this.held = 0;
     this.render();
     this.onwatch();
   }
