@@ -162,8 +162,14 @@ export class Composer {
 
   resize() {
     const { field } = this;
+    const box = field.parentElement ?? field;
+    // The field is measured at its least height. Its surroundings keep theirs: otherwise the messages would become
+    // higher for a moment, and be scrolled.
+    box.style.height = `${box.offsetHeight}px`;
     field.style.height = "auto";
-    field.style.height = `${field.scrollHeight}px`;
+    const height = field.scrollHeight;
+    field.style.height = `${height}px`;
+    box.style.height = "";
   }
 
   /** Shows how the word at the caret may go on. @param {boolean} asked */

@@ -98,3 +98,24 @@ test("a member who rests near the end still follows the messages", async () => {
   bob.close();
   await visit.close();
 });
+
+test("writing several lines does not leave the end", async () => {
+  const bob = await fill("lines");
+  const visit = await visitor(server);
+  const page = await visit.join("kim", "lines");
+  await shows(page, "message 199");
+  const field = page.locator("#field");
+  await field.focus();
+  for (const letter of "abcdef") {
+    await page.keyboard.press(letter);
+    await page.keyboard.press("Shift+Enter");
+  }
+  await page.keyboard.type("and a last line");
+  await until(async () => (await below(page)) < 1, () => "the end");
+  await bob.sayMany("lines", ["followed"]);
+  await shows(page, "followed");
+  await until(async () => (await below(page)) < 1, () => "the end");
+  assert.equal(await page.locator("#latest").isVisible(), false);
+  bob.close();
+  await visit.close();
+});
