@@ -272,7 +272,7 @@ export class Session {
 
   /** Shows the end of the log again. @param {Room} room */
   latest(room) {
-    return this.read(room, async () => {
+    return this.replace(room, async () => {
       const reply = await this.history(room, {});
       this.store.replace(room, reply.messages, true);
     });
@@ -280,7 +280,7 @@ export class Session {
 
   /** Shows the log around a place. @param {Room} room @param {number} seq */
   around(room, seq) {
-    return this.read(room, async () => {
+    return this.replace(room, async () => {
       const [before, after] = await Promise.all([
         this.history(room, { before: seq + 1, limit: PAGE / 2 }),
         this.history(room, { after: { epoch: room.epoch, seq }, limit: PAGE / 2 }),
@@ -307,12 +307,20 @@ export class Session {
    * @returns {Promise<void>}
    */
   read(room, read) {
-    const before = this.reading.get(room.id);
-    if (before !== undefined) return before;
+    return this.reading.get(room.id) ?? this.replace(room, read);
+  }
+
+  /**
+   * A reading that gives the room another window. It does not wait for one that adds to the present window, and makes
+   * that one's answer void.
+   * @param {Room} room @param {() => Promise<void>} read
+   * @returns {Promise<void>}
+   */
+  replace(room, read) {
     const reading = read().catch((error) => {
       if (!(error instanceof CommandError)) throw error;
     }).finally(() => {
-      this.reading.delete(room.id);
+      if (this.reading.get(room.id) === reading) this.reading.delete(room.id);
       this.onchange();
     });
     this.reading.set(room.id, reading);

@@ -146,3 +146,21 @@ test("one page of history is read at a time", async () => {
   assert.deepEqual(room.messages.map((message) => message.seq), [48, 49, 50]);
   assert.deepEqual(wire.last("history").command.before, 50);
 });
+
+test("the end of the log is read although older history is being read", async () => {
+  const { wire, session, room } = await greeted();
+  wire.onevent(said(50));
+  const older = session.older(room);
+  const pageBefore = wire.last("history");
+  assert.equal(pageBefore.command.before, 50);
+  const latest = session.latest(room);
+  const end = wire.last("history");
+  assert.notEqual(end, pageBefore);
+  assert.equal(session.older(room), latest, "the window is about to be another one");
+  end.ok({ messages: [said(90), said(91)] });
+  await latest;
+  pageBefore.ok({ messages: [said(48), said(49)] });
+  await older;
+  assert.deepEqual(room.messages.map(({ seq }) => seq), [90, 91]);
+  assert.notEqual(session.older(room), latest);
+});
