@@ -93,7 +93,7 @@ test("a page without a connection says so, keeps what is written, and sends it l
   await say(page, "first");
   await say(page, "/me waits");
   await say(page, "last");
-  assert.equal(await page.locator(".message.pending").count(), 3);
+  await until(async () => (await page.locator(".message.pending").count()) === 3, () => "three pending messages");
   await say(page, "/topic nobody hears this");
   await page.locator("#hint.error", { hasText: "needs a connection" }).waitFor();
   network.refuses = false;

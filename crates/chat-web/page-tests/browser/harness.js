@@ -47,20 +47,33 @@ export class Server {
     return Server.start("--greet-after", "60", ...options);
   }
 
-  /** Starts the program, on the port that it had before. */
+  /** Starts the program, on the port that it had before. Another process may hold that port for a moment. */
   async start() {
+    const end = Date.now() + PATIENCE_MS;
+    for (;;) {
+      const log = await this.listen();
+      if (log === null) return;
+      assert.ok(/in use/i.test(log) && Date.now() < end, `${program}: ${log}`);
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+  }
+
+  /** Gives what the program logged if it ended instead of listening. */
+  async listen() {
     const args = ["--listen", `127.0.0.1:${this.port}`, "--rate", "off", ...this.options];
     if (process.env.PAGE !== undefined) args.push("--web-dir", process.env.PAGE);
     this.process = spawn(program, args, { stdio: ["ignore", "pipe", "pipe"] });
     let log = "";
     this.process.on("error", (error) => (log += error.message));
     for (const stream of [this.process.stdout, this.process.stderr]) stream.on("data", (data) => (log += data));
+    let hasEnded = false;
+    this.process.on("close", () => (hasEnded = true));
     await until(() => {
-      assert.equal(this.process.exitCode, null, `${program}: ${log}`);
       const port = /listening on 127\.0\.0\.1:(\d+)/.exec(log.replace(/\x1b\[[0-9;]*m/g, ""))?.[1];
       if (port !== undefined) this.port = Number(port);
-      return port;
+      return port !== undefined || hasEnded;
     }, () => `the server to listen: ${log}`);
+    return hasEnded ? log : null;
   }
 
   async kill() {
@@ -170,7 +183,13 @@ export class Line {
   /** A program in a room. */
   static async join(server, nick, room) {
     const line = await Line.open(server);
-    line.command({ cmd: "hello", id: 0, nick, join: [{ room }] });
+    // The server may not have noticed yet that an earlier member of this name is gone.
+    await until(async () => {
+      line.received = "";
+      line.command({ cmd: "hello", id: 0, nick, join: [{ room }] });
+      await line.sees('"re":0,');
+      return !line.received.includes('"code":"nick_taken"');
+    }, () => `the name ${nick}`);
     await line.sees('"re":0,"ok"');
     return line;
   }
@@ -253,11 +272,32 @@ export async function visitor(server, options = {}) {
       await page.locator(".room[aria-current]:not(.away)").waitFor({ state: "attached" });
       return page;
     },
+    /** Closes the browser, and waits until the server has noticed: the next test takes the same names. */
     async close() {
+      const nicks = await Promise.all(context.pages().map((page) =>
+        page.evaluate(() => document.querySelector("#me")?.textContent ?? "")));
       await context.close();
+      await areGone(server, nicks.filter((nick) => nick !== ""));
       assert.deepEqual(faults, []);
     },
   };
+}
+
+/** Waits until the server has no members of these names. */
+async function areGone(server, nicks) {
+  const line = await Line.open({ port: new URL(server.url).port });
+  line.command({ cmd: "hello", id: "hello", join: [] });
+  for (const [index, nick] of nicks.entries()) {
+    let asked = 0;
+    await until(async () => {
+      asked += 1;
+      const id = `${index}-${asked}`;
+      line.command({ cmd: "tell", id, to: nick, text: "gone?" });
+      await line.sees(`"re":"${id}"`);
+      return line.received.includes(`"re":"${id}","err":`);
+    }, () => `${nick} to be gone`);
+  }
+  line.close();
 }
 
 /** Ends the browser, and what failed tests have left. */

@@ -65,12 +65,14 @@ for (const [width, height, scheme, locale] of [
     assert.deepEqual(await violations(page), []);
     if (await page.locator("#rooms-toggle").isVisible()) {
       await page.locator("#rooms-toggle").click();
-      await page.waitForTimeout(50);
+      // It is in its place once it no longer moves.
+      await page.locator("#rooms-close").click({ trial: true });
       await picture(page, `${name}-rooms`);
       assert.deepEqual(await violations(page), []);
       await page.keyboard.press("Escape");
     }
     if (await page.locator("#members").isHidden()) await page.locator("#members-open").click();
+    await page.locator(".member", { hasText: "kim" }).waitFor();
     await picture(page, `${name}-members`);
     assert.deepEqual(await violations(page), []);
     await page.keyboard.press("Control+Shift+F");
@@ -99,6 +101,7 @@ for (const [width, height, scheme, locale] of [
     assert.deepEqual(await violations(page), []);
     await page.keyboard.press("Escape");
     await page.evaluate(() => document.querySelector("#settings-open").click());
+    await page.locator("#settings-dialog[open]").waitFor();
     await picture(page, `${name}-settings`);
     await noSideways(page);
     assert.deepEqual(await violations(page), []);

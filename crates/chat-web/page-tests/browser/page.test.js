@@ -123,7 +123,7 @@ test("messages of one member are grouped, with days and times", async () => {
   const time = page.locator(".message time").first();
   assert.match(await time.textContent(), /^\d{1,2}:\d\d\s[AP]M$/);
   await time.hover();
-  assert.match(await time.getAttribute("title"), /20\d\d/);
+  await until(async () => /20\d\d/.test(await time.getAttribute("title")), () => "the full time");
   for (const line of [bob, eve]) line.close();
   await visit.close();
 });
