@@ -4,9 +4,11 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createServer } from "node:http";
 import { after, before, test } from "node:test";
-import { launch, Line, Network, Server } from "./harness.js";
+import { launch, Line, Network, PATIENCE_MS, Server } from "./harness.js";
 
 const ROOM = "ops";
+/** What runs in a page has no time limit of its own. */
+const LIMIT = { timeout: 10 * PATIENCE_MS };
 let server;
 let bob;
 let foreign;
@@ -145,7 +147,7 @@ for (const [host, target] of [
   ["127.0.0.1", "127.0.0.1"], ["localhost", "127.0.0.1"], ["evil.localhost", "127.0.0.1"], ["evil.test", "127.0.0.1"],
   ["evil.localhost", "localhost"], ["127.0.0.1", "chat.test"], ["chat.test", "chat.test"], ["evil.test", "chat.test"],
 ]) {
-  test(`a page of ${host} at another port can do nothing to ${target}`, async () => {
+  test(`a page of ${host} at another port can do nothing to ${target}`, LIMIT, async () => {
     const base = `http://${target}:${server.port}`;
     const page = await browser.newPage();
     const text = `evil from ${host} to ${target}`;
@@ -171,7 +173,7 @@ for (const [host, target] of [
   });
 }
 
-test("a page whose name was given the server's address after it was loaded is refused (DNS rebinding)", async () => {
+test("a page whose name was given the server's address after it was loaded is refused (DNS rebinding)", LIMIT, async () => {
   const address = { port: foreign.address().port };
   const network = await Network.to(address);
   const base = `http://evil.test:${new URL(network.url).port}`;
@@ -195,7 +197,7 @@ test("a page whose name was given the server's address after it was loaded is re
   await page.close();
 });
 
-test("the server's own page can do what pages of other sites cannot", async () => {
+test("the server's own page can do what pages of other sites cannot", LIMIT, async () => {
   for (const [index, target] of ["127.0.0.1", "localhost", "chat.test"].entries()) {
     const base = `http://${target}:${server.port}`;
     const page = await browser.newPage();
