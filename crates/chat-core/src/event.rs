@@ -6,7 +6,7 @@ mod event;
 mod info;
 mod presence;
 
-pub use direct::Direct;
+pub use direct::{Direct, DirectKind};
 pub use encoder::{Broadcast, Encoder, Missed, Moment};
 pub use event::Event;
 pub use info::{RoomInfo, RoomSummary};

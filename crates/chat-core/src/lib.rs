@@ -35,7 +35,7 @@ mod sync;
 pub mod text;
 mod time_slice;
 
-pub use event::{CloseReason, Direct, Event, Missed, Presence, PresenceChange};
+pub use event::{CloseReason, Direct, DirectKind, Event, Missed, Presence, PresenceChange};
 pub use hub::authenticator as auth;
 pub use hub::{Follower, Hub, HubBuilder, Policy, policy};
 pub use limits::{Limits, Loopback, Rate};

@@ -5,7 +5,7 @@
 use crate::admission::Cost;
 use crate::connection::connection::Connection;
 use crate::connection::replay::Replaying;
-use crate::event::{CloseReason, RoomInfo};
+use crate::event::{CloseReason, DirectKind, RoomInfo};
 use crate::hub::Question;
 use crate::log::{Epoch, JournalError, Position, Seq, Span, TokenDigest};
 use crate::protocol::{Command, JoinRequest, Joined, Refusal, Reply};
@@ -43,7 +43,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
 
     async fn execute(&mut self, command: Command<'_>) -> Result<Outcome, Refusal> {
         match command {
-            Command::Tell { to, text } => self.tell(&to, &text).await?,
+            Command::Tell { to, text } => self.tell(&to, DirectKind::Said, &text).await?,
+            Command::TellAs { to, kind, text } => self.tell(&to, kind, &text).await?,
             Command::Hello { nick, token, rooms } => {
                 return self.begin(nick.as_deref(), token, &rooms).await;
             }
@@ -108,7 +109,10 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             }
             Command::OptionsChanged => self.apply_options(),
             // Never reached: the conversation turns these commands into drafts, which `publishing.rs` handles.
-            Command::Say { .. } | Command::Act { .. } | Command::Publish { .. } => {}
+            Command::Say { .. }
+            | Command::Act { .. }
+            | Command::Notice { .. }
+            | Command::Publish { .. } => {}
         }
         Ok(Outcome::GoOn)
     }
@@ -121,11 +125,11 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         Some(self.hub.reason(&reason)).filter(|reason| !reason.is_empty())
     }
 
-    async fn tell(&mut self, to: &str, text: &str) -> Result<(), Refusal> {
+    async fn tell(&mut self, to: &str, kind: DirectKind, text: &str) -> Result<(), Refusal> {
         let text = self.ask(Question::Tell { to, text }, text).await?;
         let nick = self.session()?.nick();
         let at = self.hub.now();
-        let to = self.hub.tell(nick, to, &text).await?;
+        let to = self.hub.tell_as(nick, to, kind, &text).await?;
         self.reply(&Reply::DirectSent {
             to: &to,
             at,

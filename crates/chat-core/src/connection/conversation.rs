@@ -5,6 +5,7 @@
 //! and any other command waits until the messages before it are published.
 
 mod deadlines;
+mod decide;
 mod detection;
 mod owed;
 mod pace;
@@ -12,6 +13,7 @@ mod pace;
 mod tests;
 mod waiting;
 
+use crate::connection::conversation::decide::{precedes_session, then};
 use crate::connection::conversation::pace::Pace;
 use crate::connection::dialects::Dialects;
 use crate::connection::framing::Framing;
@@ -24,7 +26,6 @@ use crate::log::{Drafts, Kind, Timestamp};
 use crate::protocol::{Command, Commands, Dialect, Refusal, Step};
 use crate::room::Echo;
 use bytes::{Bytes, BytesMut};
-use std::borrow::Cow;
 use tokio::time::Instant;
 pub(super) use waiting::{Draft, Place, Target, Waiting};
 
@@ -234,6 +235,16 @@ impl Conversation {
             self.is_held_up = has_more;
             return self.waiting.take().map_or(Next::Wait, Next::Publish);
         }
+        // The answer to a command may come after its line was processed, such as a long list of members.
+        if self.waiting.is_none()
+            && let Some(command) = self.follow_up()
+        {
+            self.is_held_up = true;
+            return Next::Resume(Box::new(Deferred {
+                charged: Some(command),
+                rest: Commands::default(),
+            }));
+        }
         if let Some(deferred) = self.deferred.take() {
             return Next::Resume(deferred);
         }
@@ -273,7 +284,11 @@ impl Conversation {
     /// Takes the next step of a line. Returns the step, and the messages that must be published before the step.
     /// Returns `None` at the end of the line.
     pub(super) fn step<'a>(&mut self, commands: &mut Commands<'a>) -> Option<Do<'a>> {
-        let then = match commands.pop()? {
+        let step = match self.follow_up() {
+            Some(command) => Step::Command(command),
+            None => commands.pop()?,
+        };
+        let then = match step {
             Step::Bytes(out) => Then::Send(out),
             Step::Command(command)
                 if matches!(self.state, State::Registering { .. })
@@ -317,6 +332,17 @@ impl Conversation {
         self.is_held_up = true;
         let rest = rest.into_owned();
         self.deferred = Some(Box::new(Deferred { charged, rest }));
+    }
+
+    /// Notes that the answer to a command is complete after its line was processed, so that the connection calls
+    /// [`next`](Self::next), which asks the dialect for the command that follows.
+    pub(super) const fn expect_follow_up(&mut self) {
+        self.is_held_up = true;
+    }
+
+    /// Returns the dialect's command that follows an answer.
+    fn follow_up(&mut self) -> Option<Command<'static>> {
+        self.dialect.as_mut()?.follow_up()
     }
 
     /// Returns whether the message `text` can be added to the waiting messages: they have the same target, and the
@@ -566,42 +592,4 @@ impl Conversation {
             || facts.is_full
             || self.owed.is_some()
     }
-}
-
-/// Decides what happens to a command. A command that publishes a message becomes a draft. The connection executes all
-/// other commands.
-fn then(command: Command<'_>) -> Then<'_> {
-    let (kind, place, text, key) = match command {
-        Command::Say { room, text, key } => (Kind::Said, Place::Joined(room), text, key),
-        Command::Act { room, text, key } => (Kind::Acted, Place::Joined(room), text, key),
-        Command::Publish {
-            room,
-            text,
-            key,
-            if_missing,
-        } => (Kind::Said, Place::Any { room, if_missing }, text, key),
-        Command::Topic {
-            room,
-            text: Some(text),
-        } => (Kind::Topic, Place::Joined(room), text, None::<Cow<'_, str>>),
-        command => return Then::Perform(command),
-    };
-    Then::Draft(Draft {
-        kind,
-        place,
-        text,
-        key,
-    })
-}
-
-/// Returns whether a peer that has no session yet may send this command.
-const fn precedes_session(command: &Command<'_>) -> bool {
-    matches!(
-        command,
-        Command::Hello { .. }
-            | Command::Authenticate(_)
-            | Command::Ping
-            | Command::Quit { .. }
-            | Command::OptionsChanged
-    )
 }

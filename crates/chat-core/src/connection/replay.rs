@@ -88,6 +88,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             if !self.write_listing().await {
                 return;
             }
+            self.conversation.expect_follow_up();
         } else if self.replays.is_empty()
             && let Some(member) = self.members.iter().position(WireMember::is_behind)
         {

@@ -14,12 +14,46 @@ pub struct Direct {
     pub at: Timestamp,
     /// The text of the message, without control characters.
     pub text: Arc<str>,
+    /// What the message is.
+    pub kind: DirectKind,
+}
+
+/// What a direct message is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum DirectKind {
+    /// A text that the sender said.
+    #[default]
+    Said,
+    /// An action of the sender: "alice waves".
+    Acted,
+    /// A text that no program should answer automatically.
+    Notice,
+    /// A request to the recipient's program, not to a person, such as `VERSION` (IRC's CTCP). A dialect whose clients
+    /// do not answer such requests does not show them.
+    Request,
+    /// The answer of a program to a [`Request`](Self::Request). A dialect whose clients do not send such requests does
+    /// not show answers.
+    Response,
 }
 
 impl Direct {
-    /// Creates a direct message, for tests of a dialect. Control characters in `text` are not removed.
+    /// Creates a direct message of [`DirectKind::Said`], for tests of a dialect. Control characters in `text` are not
+    /// removed.
     #[must_use]
     pub const fn new(from: Nick, at: Timestamp, text: Arc<str>) -> Self {
-        Self { from, at, text }
+        Self {
+            from,
+            at,
+            text,
+            kind: DirectKind::Said,
+        }
+    }
+
+    /// Sets what the message is, for tests of a dialect.
+    #[must_use]
+    pub const fn of_kind(mut self, kind: DirectKind) -> Self {
+        self.kind = kind;
+        self
     }
 }

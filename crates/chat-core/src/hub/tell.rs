@@ -1,6 +1,6 @@
 //! Direct messages.
 
-use crate::event::Direct;
+use crate::event::{Direct, DirectKind};
 use crate::hub::hub::Hub;
 use crate::hub::roster::{RosterCommand, TellError};
 use crate::name::Nick;
@@ -19,6 +19,25 @@ impl Hub {
     ///
     /// Dropping the future does not withdraw the message: it may still be delivered.
     pub async fn tell(&self, from: Nick, to: &str, text: &str) -> Result<Nick, TellError> {
+        self.tell_as(from, to, DirectKind::Said, text).await
+    }
+
+    /// As [`tell`](Self::tell), with a message of any kind.
+    ///
+    /// # Errors
+    ///
+    /// See [`TellError`].
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`tell`](Self::tell).
+    pub async fn tell_as(
+        &self,
+        from: Nick,
+        to: &str,
+        kind: DirectKind,
+        text: &str,
+    ) -> Result<Nick, TellError> {
         let limit = self.limits().text_bytes.get();
         if text.len() > limit {
             return Err(TellError::TooLong(limit));
@@ -31,6 +50,7 @@ impl Hub {
             from,
             at: self.now(),
             text: clean.into(),
+            kind,
         };
         let nick = self.command(to, &RosterCommand::Tell(direct)).await?;
         self.counters().directs.add(1);

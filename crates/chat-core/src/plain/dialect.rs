@@ -4,7 +4,7 @@
 //! errors with `! `. No text can forge a line, because a nick holds no space and no colon, and a text holds no line
 //! break.
 
-use crate::event::{CloseReason, Direct, Encoder, RoomInfo, RoomSummary};
+use crate::event::{CloseReason, Direct, DirectKind, Encoder, RoomInfo, RoomSummary};
 use crate::log::{Gap, Page, Timestamp};
 use crate::name::Nick;
 use crate::plain::commands::{self, Asked, Parsed};
@@ -232,8 +232,19 @@ impl Dialect for Plain {
     }
 
     fn direct(&mut self, direct: &Direct, out: &mut BytesMut) {
-        self.write_time(direct.at, out);
-        line(out, format_args!("{} -> you: {}", direct.from, direct.text));
+        let (from, text) = (&direct.from, &direct.text);
+        match direct.kind {
+            // They are for programs, and nothing here answers them.
+            DirectKind::Request | DirectKind::Response => {}
+            DirectKind::Acted => {
+                self.write_time(direct.at, out);
+                line(out, format_args!("{from} -> you: * {from} {text}"));
+            }
+            DirectKind::Said | DirectKind::Notice => {
+                self.write_time(direct.at, out);
+                line(out, format_args!("{from} -> you: {text}"));
+            }
+        }
     }
 
     fn goodbye(&mut self, reason: &CloseReason, out: &mut BytesMut) {

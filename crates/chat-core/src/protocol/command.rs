@@ -1,5 +1,6 @@
 //! The requests of a peer, in the form that is the same for all dialects.
 
+use crate::event::DirectKind;
 use crate::hub::IfMissing;
 use crate::hub::authenticator::Credentials;
 use crate::log::{Epoch, Seq, TokenDigest};
@@ -166,6 +167,26 @@ pub enum Command<'a> {
     /// [echo](crate::protocol::Dialect::echo) and its [options](crate::protocol::Dialect::options). A dialect adds this
     /// command when it has changed one of them. Core does not answer this command.
     OptionsChanged,
+    /// Publishes a text that no program should answer automatically ([`Kind::Notice`](crate::Kind::Notice)), in a room
+    /// that the session is in.
+    Notice {
+        /// The room. `None` is the room that the session joined last.
+        room: Option<Cow<'a, str>>,
+        /// The text of the notice.
+        text: Cow<'a, str>,
+        /// The key, at most 64 bytes.
+        key: Option<Cow<'a, str>>,
+    },
+    /// Sends a direct message of any kind to one session. The answer is the same as for [`Tell`](Self::Tell), which
+    /// sends a [`DirectKind::Said`].
+    TellAs {
+        /// The nick of the recipient.
+        to: Cow<'a, str>,
+        /// What the message is.
+        kind: DirectKind,
+        /// The text of the message.
+        text: Cow<'a, str>,
+    },
 }
 
 impl<'a> Command<'a> {
@@ -280,6 +301,8 @@ impl Command<'_> {
             Self::Ping => Command::Ping,
             Self::Quit { reason } => Command::Quit { reason: opt(reason) },
             Self::OptionsChanged => Command::OptionsChanged,
+            Self::Notice { room, text, key } => Command::Notice { room: opt(room), text: own(text), key: opt(key) },
+            Self::TellAs { to, kind, text } => Command::TellAs { to: own(to), kind, text: own(text) },
         }
     }
 }

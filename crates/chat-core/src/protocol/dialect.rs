@@ -8,6 +8,7 @@ use crate::event::{CloseReason, Direct, Encoder, RoomInfo, RoomSummary};
 use crate::limits::Limits;
 use crate::log::{Account, Batch, Page, Seq, Span, Timestamp};
 use crate::name::{Nick, RoomName};
+use crate::protocol::command::Command;
 use crate::protocol::commands::Commands;
 use crate::protocol::framing::Framing;
 use crate::protocol::refusal::Refusal;
@@ -91,6 +92,18 @@ pub trait Dialect: Send + Sync {
     /// and all messages before that command, before it passes the next line to `receive`. With [`Echo::Reply`], core
     /// also answers each message before it passes the next line to `receive`.
     fn reply(&mut self, reply: &Reply<'_>, out: &mut BytesMut);
+
+    /// Returns the command that follows the answer to another command. The default returns `None`.
+    ///
+    /// Core calls this method after each [`reply`](Self::reply) to a command that is not a message, before it executes
+    /// the next command of the line. The dialect thus reads a list page by page, or reads from a log at a position that
+    /// it has just found. Core answers the command like any other.
+    ///
+    /// Such a command is not charged to the [rate](Limits::rate) of the connection, only its answer is. A dialect must
+    /// bound how many commands follow one line.
+    fn follow_up(&mut self) -> Option<Command<'static>> {
+        None
+    }
 
     /// Writes a ping, which asks a silent peer whether it is still there. Any bytes from the peer are an answer. Core
     /// calls this method only for a dialect with [`has_heartbeat`](DialectOptions::has_heartbeat). The default writes

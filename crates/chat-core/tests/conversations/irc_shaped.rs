@@ -157,6 +157,27 @@ async fn a_line_joins_a_list_of_rooms_and_is_answered_in_its_order() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_command_that_follows_an_answer_comes_before_the_rest_of_the_line() {
+    let mut hub = unlimited();
+    let mut alice = hub
+        .connect_saying("alice", ["NICK alice", "USER a", "JOIN #a,#b,#c,#d"])
+        .await;
+    alice.sees_in_time(":alice JOIN #d").await;
+    alice.sends("LIST\nPING 1").await;
+    for line in [
+        "322 #a",
+        "322 #b",
+        "322 #c",
+        "322 #d",
+        "322 #lobby",
+        "323",
+        "PONG 1",
+    ] {
+        alice.sees(line).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_line_speaks_in_a_list_of_rooms() {
     let mut hub = unlimited();
     let mut alice = hub

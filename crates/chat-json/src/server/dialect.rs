@@ -23,7 +23,7 @@ use chat_core::log::{Batch, Page};
 use chat_core::protocol::{
     Command, Commands, Dialect, DialectOptions, Encoder, Greeting, Refusal, Reply,
 };
-use chat_core::{CloseReason, Direct, Echo, RoomName};
+use chat_core::{CloseReason, Direct, DirectKind, Echo, RoomName};
 use serde::Serialize;
 use std::collections::VecDeque;
 use std::num::NonZeroUsize;
@@ -245,6 +245,10 @@ impl Dialect for Json {
     }
 
     fn direct(&mut self, direct: &Direct, out: &mut BytesMut) {
+        if matches!(direct.kind, DirectKind::Request | DirectKind::Response) {
+            // They are between programs that speak IRC.
+            return;
+        }
         let told = Event::Told {
             ts: direct.at.0,
             from: direct.from.as_str().into(),

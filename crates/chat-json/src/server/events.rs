@@ -4,7 +4,7 @@ use crate::wire::{Entry, Event, Present, Text, Why};
 use chat_core::log::Gap;
 use chat_core::protocol::Missed;
 use chat_core::rooms::RoomInfo;
-use chat_core::{Kind, Message, Presence, PresenceChange, SessionEvent};
+use chat_core::{DirectKind, Kind, Message, Presence, PresenceChange, SessionEvent};
 
 /// Converts an event of a session in this process to an event of JSON Lines. A program with its own transport, such as
 /// a WebSocket handler, can send the result. Events that JSON Lines does not have become [`Event::Unknown`].
@@ -47,6 +47,12 @@ impl<'a> From<&'a SessionEvent> for Event<'a> {
                 reason: (**reason).into(),
                 closed: true,
             },
+            // They are between programs that speak IRC.
+            SessionEvent::Direct(direct)
+                if matches!(direct.kind, DirectKind::Request | DirectKind::Response) =>
+            {
+                Event::Unknown
+            }
             SessionEvent::Direct(direct) => Event::Told {
                 ts: direct.at.0,
                 from: direct.from.as_str().into(),

@@ -7,7 +7,8 @@ use crate::ws::framing::{PING, WebSocketFraming};
 use bytes::BytesMut;
 use chat_core::log::Timestamp;
 use chat_core::protocol::{
-    Broadcast, Commands, Dialect, DialectOptions, Encoder, Framing, Greeting, Moment, Reply, Step,
+    Broadcast, Command, Commands, Dialect, DialectOptions, Encoder, Framing, Greeting, Moment,
+    Reply, Step,
 };
 use chat_core::{CloseReason, Direct, Echo};
 use std::sync::Arc;
@@ -92,6 +93,10 @@ impl<D: Dialect> Dialect for InFrames<D> {
 
     fn reply(&mut self, reply: &Reply<'_>, out: &mut BytesMut) {
         framed(out, |lines| self.dialect.reply(reply, lines));
+    }
+
+    fn follow_up(&mut self) -> Option<Command<'static>> {
+        self.dialect.follow_up()
     }
 
     /// Writes a ping frame, which a browser answers by itself.

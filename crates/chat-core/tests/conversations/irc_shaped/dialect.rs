@@ -35,6 +35,8 @@ struct IrcPeer {
     is_registered: bool,
     /// The labels of the commands that have not been answered yet.
     labels: VecDeque<Option<String>>,
+    /// The last room of a list that is not complete.
+    listed: Option<String>,
 }
 
 impl Irc {
@@ -107,6 +109,10 @@ impl Dialect for IrcPeer {
                     commands.push(command);
                 }
             }
+            "LIST" => {
+                let (after, limit) = (None, Some(2));
+                commands.push(Command::Rooms { after, limit });
+            }
             unknown => put!(commands.out(), "421 {unknown}"),
         }
         // The session begins once the peer has sent everything that registration requires.
@@ -118,6 +124,12 @@ impl Dialect for IrcPeer {
         }
         let labels = (0..commands.count()).map(|_| label.map(str::to_owned));
         self.labels.extend(labels);
+    }
+
+    fn follow_up(&mut self) -> Option<Command<'static>> {
+        let (after, limit) = (Some(self.listed.take()?.into()), Some(2));
+        self.labels.push_front(None);
+        Some(Command::Rooms { after, limit })
     }
 
     fn reply(&mut self, reply: &Reply<'_>, out: &mut BytesMut) {
@@ -152,6 +164,15 @@ impl Dialect for IrcPeer {
                 put!(out, "353 #{room} :{}", nicks.join(" "));
                 if !has_more {
                     put!(out, "366 #{room}");
+                }
+            }
+            Reply::Rooms { rooms, has_more } => {
+                rooms
+                    .iter()
+                    .for_each(|room| put!(out, "322 #{}", room.room));
+                match rooms.last().filter(|_| *has_more) {
+                    Some(last) => self.listed = Some(last.room.to_string()),
+                    None => put!(out, "323"),
                 }
             }
             Reply::Refused(refusal) if refusal.code == Code::NickTaken => put!(out, "433"),

@@ -133,10 +133,14 @@ impl Talk<'_> {
 
     /// Answers a command with a possible reply.
     fn asks(&mut self, command: &Command<'_>, line_shown: &str) -> Result<(), Violation> {
-        if let Command::Say { .. } | Command::Act { .. } = command {
-            let is_act = matches!(command, Command::Act { .. });
-            self.waiting
-                .push(if is_act { Kind::Acted } else { Kind::Said });
+        let kind = match command {
+            Command::Say { .. } => Some(Kind::Said),
+            Command::Act { .. } => Some(Kind::Acted),
+            Command::Notice { .. } => Some(Kind::Notice),
+            _ => None,
+        };
+        if let Some(kind) = kind {
+            self.waiting.push(kind);
             if self.random.once_in(2) {
                 // One reply answers this message together with later messages.
                 return Ok(());
@@ -374,10 +378,10 @@ const UNASKED: [Answer; 3] = [Answer::Rejected, Answer::Present, Answer::Removed
 const fn answers(command: &Command<'_>) -> &'static [Answer] {
     use Answer::Refused;
     match command {
-        Command::Say { .. } | Command::Act { .. } => &SAYING,
+        Command::Say { .. } | Command::Act { .. } | Command::Notice { .. } => &SAYING,
         Command::Topic { text: Some(_), .. } => &[Answer::Published, Answer::Unpublished, Refused],
         Command::Topic { .. } => &[Answer::Topic, Refused],
-        Command::Tell { .. } => &[Answer::Told, Refused],
+        Command::Tell { .. } | Command::TellAs { .. } => &[Answer::Told, Refused],
         Command::Hello { .. } => &[Answer::Welcome, Answer::Welcome, Refused],
         Command::Join(_) | Command::Move { .. } => &[Answer::Joined, Refused],
         Command::Leave { .. } => &[Answer::Left, Refused],
