@@ -13,6 +13,7 @@ mod bad_input;
 mod client;
 mod conversation;
 mod http;
+mod irc;
 mod kept;
 mod log;
 mod manual;

@@ -1,6 +1,7 @@
 //! The text printed at startup: where the server listens, how to join, and from which machines.
 
 use crate::config::ServerConfig;
+use crate::listen::Protocols;
 use nix::ifaddrs::getifaddrs;
 use nix::net::if_::InterfaceFlags;
 use std::io::Write;
@@ -11,15 +12,27 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 const JOIN_MAX: usize = 4;
 
 /// Returns the lines of the banner. `own` are the addresses of this machine.
-pub(crate) fn banner(addresses: &[SocketAddr], own: &[IpAddr], config: &ServerConfig) -> String {
-    let mut lines: Vec<String> = addresses
+pub(crate) fn banner(
+    listeners: &[(SocketAddr, Protocols)],
+    own: &[IpAddr],
+    config: &ServerConfig,
+) -> String {
+    let listening = listeners.iter().map(|(address, protocols)| {
+        let scheme = protocols.scheme();
+        format!("listening on {scheme}{address}")
+    });
+    let mut lines: Vec<String> = listening.collect();
+    let speaks_all = |listener: &&(SocketAddr, Protocols)| listener.1 == Protocols::All;
+    let addresses: Vec<SocketAddr> = listeners.iter().map(|(address, _)| *address).collect();
+    let all: Vec<SocketAddr> = listeners
         .iter()
-        .map(|address| format!("listening on {address}"))
+        .filter(speaks_all)
+        .map(|(address, _)| *address)
         .collect();
     if addresses.iter().any(|address| !address.ip().is_loopback()) {
         lines.push("open to everybody who can reach it: no accounts, no encryption".to_owned());
     }
-    let mut join = join_at(addresses, own).into_iter();
+    let mut join = join_at(&all, own).into_iter();
     if let Some(first) = join.next() {
         lines.push(format!("join {} with  chat-client {first}", config.room()));
         lines.extend(join.map(|other| format!("    or with  chat-client {other}")));
@@ -27,6 +40,9 @@ pub(crate) fn banner(addresses: &[SocketAddr], own: &[IpAddr], config: &ServerCo
         lines.push(format!("    or with  nc {host} {port}"));
         if config.has_web() {
             lines.push(format!("    or with  a browser: http://{first}/"));
+        }
+        if cfg!(feature = "irc") {
+            lines.push(format!("    or with  an IRC client: {host} {port}"));
         }
     }
     lines.push(format!("what is said is kept {}", config.kept()));
@@ -107,7 +123,7 @@ mod tests {
     fn said(listen: &[&str], own: &[&str]) -> String {
         let addresses: Vec<_> = listen
             .iter()
-            .map(|address| address.parse().unwrap())
+            .map(|address| (address.parse().unwrap(), Protocols::All))
             .collect();
         let own: Vec<_> = own.iter().map(|ip| ip.parse().unwrap()).collect();
         let config = Cli::parse_from(["chat-server", "--room", "class"]).into();

@@ -20,7 +20,8 @@ pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
 
-    /// Listen on HOST:PORT, or on PORT of both loopback addresses [default: 5000]; can be repeated
+    /// Listen on HOST:PORT, or on PORT of both loopback addresses [default: 5000]; can be repeated. irc://HOST:PORT and
+    /// plain://HOST:PORT speak only that protocol
     #[arg(long, value_name = "ADDR")]
     pub(crate) listen: Vec<String>,
 
@@ -68,6 +69,10 @@ pub(crate) struct Cli {
     /// The format of the log
     #[arg(long, value_name = "text|json", value_parser = log_format, default_value = "text")]
     pub(crate) log_format: LogFormat,
+
+    #[cfg(feature = "irc")]
+    #[command(flatten)]
+    pub(crate) irc: crate::irc::IrcArgs,
 
     #[cfg(feature = "web")]
     #[command(flatten)]

@@ -19,6 +19,8 @@ pub(crate) struct ServerConfig {
     /// The file that keeps the rooms' logs. `None` keeps the logs in memory.
     #[cfg(feature = "sqlite")]
     pub(crate) data: Option<crate::data::DataConfig>,
+    #[cfg(feature = "irc")]
+    pub(crate) irc: crate::irc::IrcConfig,
     #[cfg(feature = "web")]
     pub(crate) web: crate::web::WebConfig,
     room: RoomName,
@@ -87,6 +89,8 @@ impl From<Cli> for ServerConfig {
                 sync: cli.sync,
                 keep: cli.keep,
             }),
+            #[cfg(feature = "irc")]
+            irc: cli.irc.into(),
             #[cfg(feature = "web")]
             web: cli.web.into(),
             workers: cli.workers.map_or_else(workers, NonZeroUsize::get),

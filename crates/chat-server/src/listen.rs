@@ -7,6 +7,44 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket};
 
+/// Which protocols the connections of a listener may speak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Protocols {
+    /// All that the server speaks. The first bytes decide.
+    All,
+    /// IRC only (`irc://`).
+    #[cfg(feature = "irc")]
+    Irc,
+    /// The plain dialect only (`plain://`).
+    Plain,
+}
+
+impl Protocols {
+    /// Splits an address as the user wrote it into its protocols and the rest.
+    fn split(asked: &str) -> anyhow::Result<(Self, &str)> {
+        let Some((scheme, address)) = asked.split_once("://") else {
+            return Ok((Self::All, asked));
+        };
+        let protocols = match scheme {
+            #[cfg(feature = "irc")]
+            "irc" => Self::Irc,
+            "plain" => Self::Plain,
+            _ => bail!("--listen {asked}: give HOST:PORT, irc://HOST:PORT or plain://HOST:PORT"),
+        };
+        Ok((protocols, address.trim_end_matches('/')))
+    }
+
+    /// Returns what comes before the address in the banner.
+    pub(crate) const fn scheme(self) -> &'static str {
+        match self {
+            Self::All => "",
+            #[cfg(feature = "irc")]
+            Self::Irc => "irc://",
+            Self::Plain => "plain://",
+        }
+    }
+}
+
 const DEFAULT_PORT: u16 = 5000;
 
 /// The maximum number of connections that wait to be accepted. With Tokio's default of 1,024, clients in a burst wait
@@ -23,14 +61,18 @@ const NOTSENT_BYTES_MAX: u32 = 16 * 1024;
 pub(crate) async fn bind(
     listen: &[String],
     keepalive: Option<Duration>,
-) -> anyhow::Result<Vec<TcpListener>> {
+) -> anyhow::Result<Vec<(TcpListener, Protocols)>> {
+    let with = |protocols| move |listener| (listener, protocols);
     if listen.is_empty() {
-        return bind_loopback(DEFAULT_PORT, keepalive);
+        let listeners = bind_loopback(DEFAULT_PORT, keepalive)?;
+        return Ok(listeners.into_iter().map(with(Protocols::All)).collect());
     }
     let mut listeners = Vec::new();
     for asked in listen {
+        let (protocols, asked) = Protocols::split(asked)?;
         if let Ok(port) = asked.strip_prefix(':').unwrap_or(asked).parse() {
-            listeners.extend(bind_loopback(port, keepalive)?);
+            let bound = bind_loopback(port, keepalive)?;
+            listeners.extend(bound.into_iter().map(with(protocols)));
             continue;
         }
         let hint = "give HOST:PORT, for example --listen 0.0.0.0:5000";
@@ -39,7 +81,7 @@ pub(crate) async fn bind(
             addresses.with_context(|| format!("--listen {asked}: no such address; {hint}"))?;
         let before = listeners.len();
         for address in addresses {
-            listeners.push(bind_one(address, keepalive)?);
+            listeners.push((bind_one(address, keepalive)?, protocols));
         }
         if listeners.len() == before {
             bail!("--listen {asked}: no such address; {hint}");

@@ -6,6 +6,8 @@ mod cli;
 mod config;
 #[cfg(feature = "sqlite")]
 mod data;
+#[cfg(feature = "irc")]
+mod irc;
 mod kept;
 mod listen;
 mod log;
@@ -19,6 +21,7 @@ mod web;
 use chat_core::Server;
 use clap::Parser;
 use config::ServerConfig;
+use listen::Protocols;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -55,16 +58,19 @@ fn run(config: ServerConfig) -> anyhow::Result<ExitCode> {
 /// Serves until a signal arrives, or until the journal can no longer store messages.
 async fn serve(config: ServerConfig) -> anyhow::Result<ExitCode> {
     let listeners = listen::bind(&config.listen, config.keepalive).await?;
-    let addresses = listeners
-        .iter()
-        .map(tokio::net::TcpListener::local_addr)
-        .collect::<Result<Vec<_>, _>>()?;
+    let address = |(listener, protocols): &(tokio::net::TcpListener, Protocols)| {
+        Ok((listener.local_addr()?, *protocols))
+    };
+    let addresses = listeners.iter().map(address);
+    let addresses = addresses.collect::<std::io::Result<Vec<_>>>()?;
     let stop = shutdown::on_signal()?;
     #[cfg(feature = "sqlite")]
     shutdown::survive_file_size_limit()?;
     let banner = banner::banner(&addresses, &banner::own_addresses(), &config);
     #[cfg(feature = "web")]
     let web = config.web.clone();
+    #[cfg(feature = "irc")]
+    let irc = config.irc.clone();
     let (hub, kept) = config.into_hub()?;
     banner::print(&banner);
     shutdown::log_stats_on_signal(hub.clone())?;
@@ -72,12 +78,22 @@ async fn serve(config: ServerConfig) -> anyhow::Result<ExitCode> {
     let server = Server::new(hub.clone())
         .wall_time(wall_time::local)
         .protocol(json.clone());
+    #[cfg(feature = "irc")]
+    let irc = irc.protocol(&hub);
+    #[cfg(feature = "irc")]
+    let server = server.protocol(irc.clone());
     #[cfg(feature = "web")]
     let server = web.add_to(server, json);
     let serving = tokio_util::task::TaskTracker::new();
-    for listener in listeners {
+    for (listener, protocols) in listeners {
+        let server = match protocols {
+            Protocols::All => server.clone(),
+            #[cfg(feature = "irc")]
+            Protocols::Irc => irc::only(hub.clone(), irc.clone()),
+            Protocols::Plain => Server::new(hub.clone()).wall_time(wall_time::local),
+        };
         let stop = stop.clone().cancelled_owned();
-        serving.spawn(server.clone().serve(listener, stop));
+        serving.spawn(server.serve(listener, stop));
     }
     serving.close();
     shutdown::drained(serving.wait(), kept.failed(), &stop).await;
