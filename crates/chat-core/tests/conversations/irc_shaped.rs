@@ -164,15 +164,7 @@ async fn a_command_that_follows_an_answer_comes_before_the_rest_of_the_line() {
         .await;
     alice.sees_in_time(":alice JOIN #d").await;
     alice.sends("LIST\nPING 1").await;
-    for line in [
-        "322 #a",
-        "322 #b",
-        "322 #c",
-        "322 #d",
-        "322 #lobby",
-        "323",
-        "PONG 1",
-    ] {
+    for line in ["322 #a", "322 #b", "322 #c", "322 #d", "323", "PONG 1"] {
         alice.sees(line).await;
     }
 }
