@@ -65,11 +65,11 @@ pub(crate) struct Conditions {
 impl Conditions {
     /// Returns whether LIST shows the channel with this name and number of members.
     pub(crate) fn select(&self, channel: &str, count: usize) -> bool {
-        let matches = |mask: &Box<str>| matches(mask, channel);
+        let any = |masks: &[Box<str>]| masks.iter().any(|mask| matches(mask, channel));
         self.more_than.is_none_or(|limit| count > limit)
             && self.fewer_than.is_none_or(|limit| count < limit)
-            && (self.masks.is_empty() || self.masks.iter().any(matches))
-            && !self.not_masks.iter().any(matches)
+            && (self.masks.is_empty() || any(&self.masks))
+            && !any(&self.not_masks)
     }
 }
 

@@ -89,20 +89,19 @@ pub(super) fn topic<'a>(ask: &mut Asking<'_, '_, 'a>, parameters: &[&'a str]) {
     };
     let channel = middle(target).into();
     match parameters.get(1) {
-        None => ask.push(Command::topic(room), What::Topic(channel)),
+        None => {
+            ask.push(Command::topic(room), What::Topic(channel));
+        }
         Some(_) if !ask.peer.is_in(room) => {
-            return ask.numeric(
-                n::ERR_NOTONCHANNEL,
-                &[&channel],
-                "You're not on that channel",
-            );
+            let text = "You're not on that channel";
+            ask.numeric(n::ERR_NOTONCHANNEL, &[&channel], text);
         }
         Some(topic) => {
             let topic = &topic[..topic.floor_char_boundary(TOPIC_BYTES_MAX)];
-            let form = crate::reply::Form::Privmsg;
-            ask.push(Command::set_topic(room, topic), What::Say(channel, form))
+            let what = What::Say(channel, crate::reply::Form::Privmsg);
+            ask.push(Command::set_topic(room, topic), what);
         }
-    };
+    }
 }
 
 pub(super) fn list<'a>(ask: &mut Asking<'_, '_, 'a>, asked: &'a str) {

@@ -1,5 +1,7 @@
 //! Conversations with IRC clients, named after the rule and the document that they test.
 
+#![expect(clippy::unwrap_used, reason = "a test that meets an error fails")]
+
 mod capabilities;
 mod channels;
 mod history;
