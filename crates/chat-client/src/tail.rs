@@ -123,6 +123,7 @@ impl Printer {
             MessageKind::Acted => "acted",
             MessageKind::Topic => "topic",
             MessageKind::Notice => "notice",
+            MessageKind::Mode => "mode",
             _ => "said",
         };
         let object = json!({
@@ -190,6 +191,10 @@ impl Times {
                     true => format!("* {time}{from} took the topic away"),
                     false => format!("* {time}{from} set the topic: {text}"),
                 }
+            }
+            MessageKind::Mode => {
+                let time = if is_needed { &time } else { "" };
+                format!("* {time}{from} {}", message.in_words())
             }
             _ => format!("{time}{from}: {text}"),
         }

@@ -12,6 +12,7 @@ mod farewell;
 mod framing;
 mod heartbeat;
 mod listing;
+mod moderation;
 mod owed;
 mod publishing;
 mod replay;

@@ -59,9 +59,9 @@ pub mod codec {
 
 /// The errors of sessions, rooms and messages: one enum for each kind of operation.
 pub mod error {
-    pub use crate::hub::{HistoryError, NickError, TellError};
+    pub use crate::hub::{HistoryError, InviteError, KickError, NickError, TellError};
     pub use crate::log::KeyError;
-    pub use crate::room::{JoinError, NotInRoom, PublishError};
+    pub use crate::room::{Denied, JoinError, NotInRoom, PublishError};
     pub use crate::session::SessionError;
 }
 
@@ -74,9 +74,13 @@ pub mod roster {
     };
 }
 
-/// Descriptions of rooms: of their members, their topics and the ends of their logs.
+/// Descriptions of rooms: of their members, their topics, their modes and the ends of their logs.
 pub mod rooms {
     pub use crate::event::{RoomInfo, RoomSummary};
+    pub use crate::log::{
+        Mask, MaskEntry, MaskError, MaskList, MaskSubject, ModeChange, ModeChanges, ModeParseError,
+        Modes, Role, RoleTarget, RoomKey, Setting,
+    };
 }
 
 /// Runs the examples of this package's README as tests.

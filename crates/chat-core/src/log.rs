@@ -8,7 +8,10 @@ mod key;
 mod keyed;
 mod keys;
 mod kind;
+mod mask;
 mod memory;
+mod mode_change;
+mod modes;
 mod position;
 mod search;
 mod topic;
@@ -24,6 +27,11 @@ pub(crate) use key::{Key, Owner};
 pub use key::{KeyError, TokenDigest};
 pub(crate) use keys::{Claim, Claimed, Keys, Said};
 pub use kind::{Kind, UnknownKind};
+pub use mask::{Mask, MaskError, MaskSubject};
 pub use memory::{MemoryJournal, MemoryLog};
+pub use mode_change::{
+    MaskList, ModeChange, ModeChanges, ModeParseError, Role, RoleTarget, RoomKey, Setting,
+};
+pub use modes::{MaskEntry, Modes};
 pub use position::{Epoch, ParseEpochError, Position, Seq, SessionId, Timestamp};
 pub use topic::{Topic, TopicSet};

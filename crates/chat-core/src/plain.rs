@@ -3,6 +3,7 @@
 mod commands;
 mod dialect;
 mod encoder;
+mod modes;
 mod wall_time;
 mod write;
 

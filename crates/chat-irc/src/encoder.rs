@@ -181,7 +181,7 @@ impl Lines {
                 let mut line = begin(&presence.nick, out);
                 line.text(" QUIT :").text(&why.to_string()).end();
             }
-            PresenceChange::Removed { reason } => {
+            PresenceChange::Removed { reason, .. } => {
                 write_kick(&self.server, room, presence.nick.as_str(), reason, out);
             }
             PresenceChange::Renamed { to } => {

@@ -75,6 +75,7 @@ pub(crate) fn answer(
                 room,
                 nicks,
                 has_more,
+                ..
             },
         ) => {
             write_names(peer, room.as_str(), nicks.iter(), out);
@@ -137,6 +138,7 @@ pub(crate) fn answer(
                 room,
                 nicks,
                 has_more,
+                ..
             },
         ) => {
             queries::write_who(peer, who, room.as_str(), nicks, out);
@@ -151,6 +153,7 @@ pub(crate) fn answer(
                 room,
                 nicks,
                 has_more,
+                ..
             },
         ) => {
             lookup.note(room, nicks);

@@ -8,8 +8,8 @@ mod request;
 
 pub use event::{Entry, Event, Why};
 pub use reply::{
-    Allowed, Empty, Fault, Histories, Hole, Incoming, Listed, Named, Place, Present, Published,
-    Refused, Reply, RoomsList, Sent, Topic, Welcome,
+    Affected, Allowed, Empty, Fault, Histories, Hole, Incoming, Listed, MaskEntry, Modes, Named,
+    Place, Present, Published, Refused, Reply, RoomsList, Sent, Topic, Welcome,
 };
 pub use request::{Id, JoinRoom, Position, Request};
 
@@ -29,7 +29,7 @@ pub const LINE_BYTES_MAX: usize = 64 * 1024;
 pub const REPLY_BYTES_MAX: usize = 2 * 1024 * 1024;
 
 /// A string in a parsed line. The string borrows from the line unless the JSON string has escapes.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Text<'a>(#[serde(borrow)] pub Cow<'a, str>);
 

@@ -5,6 +5,7 @@ mod import;
 use anyhow::{Context, bail};
 use chat_core::RoomName;
 use chat_core::log::Timestamp;
+use chat_core::rooms::ModeChanges;
 use chat_sqlite::{ExportError, Keep, Options, Record, SqliteJournal, Sync};
 use clap::{Args, Subcommand};
 use import::Import;
@@ -183,6 +184,7 @@ fn write_plain(record: &Record, out: &mut impl Write) -> io::Result<()> {
     let said = match &*kind(record) {
         "acted" => format!("* {from} {text}"),
         "topic" => format!("* {from} set the topic: {text}"),
+        "mode" => format!("* {from} {}", ModeChanges::read(text).in_words()),
         _ => format!("{from}: {text}"),
     };
     writeln!(
@@ -228,6 +230,7 @@ fn kind(record: &Record) -> Cow<'static, str> {
         chat_core::Kind::Acted => "acted".into(),
         chat_core::Kind::Topic => "topic".into(),
         chat_core::Kind::Notice => "notice".into(),
+        chat_core::Kind::Mode => "mode".into(),
         chat_core::Kind::Said => "said".into(),
         // A kind of message that only a later version knows is written as its number. The import of that version
         // accepts the number.
@@ -242,9 +245,12 @@ impl Line<'_> {
             "acted" => chat_core::Kind::Acted,
             "topic" => chat_core::Kind::Topic,
             "notice" => chat_core::Kind::Notice,
+            "mode" => chat_core::Kind::Mode,
             other => match other.parse() {
                 Ok(number) => chat_core::Kind::from_number(number),
-                Err(_) => bail!("kind: said, acted, topic, notice or a number, not {other:?}"),
+                Err(_) => {
+                    bail!("kind: said, acted, topic, notice, mode or a number, not {other:?}")
+                }
             },
         };
         Ok(Record {

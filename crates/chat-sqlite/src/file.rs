@@ -17,13 +17,14 @@ use std::time::Duration;
 const APPLICATION_ID: i64 = 0x6368_6174;
 
 /// The version of the schema that this crate writes.
-pub(crate) const SCHEMA: i64 = 3;
+pub(crate) const SCHEMA: i64 = 4;
 
 /// The SQL of each schema version; each step upgrades from the version before it.
 const MIGRATIONS: [&str; SCHEMA as usize] = [
     include_str!("schema/1.sql"),
     include_str!("schema/2.sql"),
     include_str!("schema/3.sql"),
+    include_str!("schema/4.sql"),
 ];
 
 /// The maximum size in bytes of SQLite's write-ahead log (WAL) after SQLite resets the log. SQLite truncates a

@@ -22,6 +22,7 @@ use chat_core::log::{
     Appended, Drafts, Gap, Head, Journal, JournalError, Log, Page, Span, Timestamp, Topic,
 };
 use chat_core::name::NameRules;
+use chat_core::rooms::Modes;
 use chat_core::{RoomName, Seq};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use std::fmt;
@@ -232,7 +233,8 @@ impl Log for SqliteLog {
             // stored nick.
             Some((Err(_), _)) | None => topic.as_str().into(),
         };
-        Head::new(self.room.epoch, self.room.tail, topic)
+        let head = Head::new(self.room.epoch, self.room.tail, topic);
+        head.with_modes(Modes::clone(&self.room.modes))
     }
 
     fn append(

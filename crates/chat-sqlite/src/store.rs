@@ -10,8 +10,10 @@ use crate::rows;
 use crate::state::Progress;
 use chat_core::Seq;
 use chat_core::log::{Account, Batch, Epoch, MessageRef, Timestamp};
+use chat_core::rooms::Modes;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
 
 /// The cached state of a room.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +32,8 @@ pub(crate) struct Room {
     pub(crate) topic: String,
     /// Who set the topic and when; `None` if this is unknown.
     pub(crate) topic_set: Option<(String, Timestamp)>,
+    /// The modes, shared by the copies of this value.
+    pub(crate) modes: Arc<Modes>,
 }
 
 const ROOM: &str = "SELECT id, key, name, epoch, tail, floor, kept, topic";
@@ -45,6 +49,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Room> {
         kept: row.get::<_, i64>(6)?.cast_unsigned(),
         topic: row.get(7)?,
         topic_set: topic_set(row.get(8)?, row.get(9)?),
+        modes: Arc::new(Modes::read(&row.get::<_, String>(10)?)),
     })
 }
 
@@ -55,15 +60,15 @@ fn topic_set(by: Option<String>, at: Option<i64>) -> Option<(String, Timestamp)>
 /// Returns the room with this key, if it has a row.
 pub(crate) fn find(connection: &Connection, key: &str) -> rusqlite::Result<Option<Room>> {
     let mut statement = connection.prepare_cached(&format!(
-        "{ROOM}, topic_by, topic_at FROM rooms WHERE key = ?1"
+        "{ROOM}, topic_by, topic_at, modes FROM rooms WHERE key = ?1"
     ))?;
     statement.query_row([key], read).optional()
 }
 
-/// Returns all rooms that have a row, without the authors of their topics. The query works with earlier schemas, too.
+/// Returns all rooms that have a row, without the authors of their topics and without their modes. The query works with earlier schemas, too.
 pub(crate) fn rooms(connection: &Connection) -> rusqlite::Result<Vec<Room>> {
     let mut statement =
-        connection.prepare_cached(&format!("{ROOM}, NULL, NULL FROM rooms ORDER BY id"))?;
+        connection.prepare_cached(&format!("{ROOM}, NULL, NULL, '' FROM rooms ORDER BY id"))?;
     statement.query_map([], read)?.collect()
 }
 
@@ -91,6 +96,7 @@ pub(crate) fn new_room(connection: &Connection, key: &Key, name: &str) -> rusqli
         kept: 0,
         topic: String::new(),
         topic_set: None,
+        modes: Arc::default(),
     })
 }
 
@@ -113,6 +119,14 @@ pub(crate) fn append(
     if let Some(topic) = batch.topic() {
         (*topic.text).clone_into(&mut room.topic);
         room.topic_set = topic.set.map(|set| (set.by.as_str().to_owned(), set.at));
+    }
+    // The modes are long if their lists are, so the row gets them only when they change.
+    if batch.mode_changes().next().is_some() && Arc::make_mut(&mut room.modes).apply(batch) {
+        let sql = "UPDATE rooms SET modes = ?2 WHERE id = ?1";
+        let modes = room.modes.to_string();
+        connection
+            .prepare_cached(sql)?
+            .execute(params![room_id, modes])?;
     }
     room.kept += batch.len() as u64;
     progress.appended += batch.len() as u64;

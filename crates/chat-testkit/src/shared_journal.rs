@@ -8,6 +8,7 @@ use chat_core::log::{
     Appended, Batch, BatchSlice, Drafts, Epoch, Followed, Gap, Head, Journal, JournalError, Log,
     Page, Position, SessionId, Span, Topic,
 };
+use chat_core::rooms::Modes;
 use chat_core::{RoomName, Seq};
 use futures::stream::{self, BoxStream};
 use std::collections::HashMap;
@@ -106,6 +107,7 @@ struct Entries {
     /// The positions whose messages were removed, in order.
     holes: Vec<Gap>,
     topic: Topic,
+    modes: Modes,
     keys: HashMap<String, Seq>,
 }
 
@@ -423,12 +425,13 @@ impl Entries {
             tail: Seq::START,
             holes: Vec::new(),
             topic: Topic::default(),
+            modes: Modes::default(),
             keys: HashMap::new(),
         }
     }
 
     fn head(&self) -> Head {
-        Head::new(self.epoch, self.tail, self.topic.clone())
+        Head::new(self.epoch, self.tail, self.topic.clone()).with_modes(self.modes.clone())
     }
 
     fn append(
@@ -468,6 +471,7 @@ impl Entries {
         if let Some(topic) = own.topic() {
             self.topic = topic;
         }
+        self.modes.apply(&own);
         self.keys
             .extend(keys.into_iter().map(|key| (key, own.last())));
         self.entries.push(entry);

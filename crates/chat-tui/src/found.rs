@@ -28,6 +28,7 @@ pub(crate) fn list(messages: &[Message]) -> Vec<String> {
         let said = match message.kind {
             MessageKind::Acted => format!("* {from} {text}"),
             MessageKind::Topic => format!("{from} set the topic: {text}"),
+            MessageKind::Mode => format!("{from} {}", message.in_words()),
             _ => format!("{from}: {text}"),
         };
         format!("[{seq}] {at} {said}")

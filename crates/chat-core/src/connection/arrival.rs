@@ -106,6 +106,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
                 after: None,
                 epoch: None,
                 limit: Some(self.hub.limits().history),
+                key: None,
             };
             let joined = self.join_within(&lobby, 0, bytes_max).await;
             self.tell_refused(joined);

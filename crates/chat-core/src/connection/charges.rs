@@ -105,7 +105,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     pub(super) fn waits_to_join(&mut self, command: &Command<'_>) -> Result<bool, TooSoon> {
         let cost = match command {
             Command::Join(request) => self.cost_of_joining(&request.room),
-            Command::Move { room } => {
+            Command::Move { room, .. } => {
                 let lobby = || self.hub.lobby().as_str();
                 self.cost_of_joining(room.as_deref().unwrap_or_else(lobby))
             }

@@ -54,7 +54,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
                 }
             }
             Command::Join(request) => self.join(&request, 0).await?,
-            Command::Move { room } => self.move_to(room).await?,
+            Command::Move { room, key } => self.move_to(room, key).await?,
             Command::Leave { room } => self.leave(room.as_deref()).await?,
             Command::Nick { nick } => self.rename(&nick).await?,
             Command::Who { room } => {
@@ -99,6 +99,12 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
                 let text = self.ask_to_search(member, &text).await?;
                 self.search(member, &text, before, limit).await?;
             }
+            Command::Mode { room, .. } => self.show_modes(room.as_deref())?,
+            Command::Kick { room, nick, reason } => {
+                let reason = reason.as_deref().unwrap_or_default();
+                self.kick(room.as_deref(), &nick, reason).await?;
+            }
+            Command::Invite { room, nick } => self.invite(room.as_deref(), &nick).await?,
             Command::Ping => self.reply(&Reply::Pong),
             Command::Quit { .. } if self.session.is_none() => {
                 return Ok(Outcome::Close(CloseReason::Quit(None)));
@@ -248,7 +254,13 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         let leaving_members = &self.members[..leaving];
         let joined = self
             .session()?
-            .join_wire(&room, self.transport.outbound(), &options, leaving_members)
+            .join_wire(
+                &room,
+                request.key.as_deref(),
+                self.transport.outbound(),
+                &options,
+                leaving_members,
+            )
             .await;
         match joined {
             Ok((info, member)) => {
@@ -264,9 +276,11 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
                     // `bytes_max`.
                     Some(_) => None,
                 };
+                let role = self.role_in_last();
                 Ok(Joined {
                     info: self.seen(info),
                     is_recovered,
+                    role,
                     bytes_max,
                 })
             }
@@ -384,12 +398,17 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     }
 
     /// Joins a room and leaves all others; `None` is the lobby. If the join fails, the session stays in its rooms.
-    async fn move_to(&mut self, room: Option<Cow<'_, str>>) -> Result<(), Refusal> {
+    async fn move_to(
+        &mut self,
+        room: Option<Cow<'_, str>>,
+        key: Option<Cow<'_, str>>,
+    ) -> Result<(), Refusal> {
         let request = JoinRequest {
             room: room.unwrap_or_else(|| self.hub.lobby().as_str().to_owned().into()),
             after: None,
             epoch: None,
             limit: Some(self.hub.limits().history),
+            key,
         };
         self.join(&request, self.members.len()).await
     }
@@ -412,6 +431,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             self.reply(&Reply::Removed {
                 room: &removal.room.name,
                 reason: &removal.reason,
+                by: removal.by.as_ref(),
                 is_closed: removal.is_closed,
             });
             let was_lobby = removal.room.name == *self.hub.lobby();
@@ -420,7 +440,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
                     .must_move(!self.members.is_empty(), was_lobby, removal.is_closed);
         }
         if must_move {
-            let moved = self.move_to(None).await;
+            let moved = self.move_to(None, None).await;
             self.tell_refused(moved);
         }
     }

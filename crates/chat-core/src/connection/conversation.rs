@@ -299,9 +299,10 @@ impl Conversation {
             Step::Command(command) => then(command),
         };
         // A message joins the messages that wait. Before any other step, the waiting messages are published, so that
-        // the replies keep the order of the commands. A topic is published alone, so it does not join waiting messages.
+        // the replies keep the order of the commands. A change of the room's state is published alone, so it does not
+        // join waiting messages.
         let first = match &then {
-            Then::Draft(draft) if draft.kind != Kind::Topic => None,
+            Then::Draft(draft) if !draft.kind.is_state() => None,
             _ => self.waiting.take(),
         };
         Some(Do { first, then })
@@ -356,11 +357,11 @@ impl Conversation {
     /// Returns the messages that must be published now, after a message was added or refused. If a message was refused,
     /// the earlier messages are published before the refusal is sent.
     ///
-    /// A topic is published alone, so that its author sees it in order. With [`Echo::Reply`], every message is
+    /// A topic or a change of modes is published alone, so that its author sees it in order. With [`Echo::Reply`], every message is
     /// published alone, because the reply to a message is written at the message's place among the messages of the
     /// room.
     pub(super) fn drafted(&mut self, kind: Kind, drafted: Drafted) -> Option<Box<Waiting>> {
-        let is_alone = kind == Kind::Topic || self.echo() == Echo::Reply;
+        let is_alone = kind.is_state() || self.echo() == Echo::Reply;
         match drafted {
             Drafted::Added if !is_alone => None,
             Drafted::Added | Drafted::Refused => self.waiting.take(),

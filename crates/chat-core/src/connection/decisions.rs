@@ -78,13 +78,14 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     }
 
     /// Returns a function that tells whether the peer may see the room with a given key. The peer may see the rooms
-    /// that its session is in, and those that the policy allows. Without a policy, it may see all rooms.
+    /// that its session is in, and those that the policy allows. Secret rooms are
+    /// seen by their members alone.
     pub(super) fn sees(&self) -> impl Fn(&str) -> bool {
         let who = self.visitor_of_policy();
         move |room| {
-            let is_in = || self.member_in(room).is_some();
-            who.as_ref()
-                .is_none_or(|who| is_in() || request::may_see(&self.hub, who, room))
+            let may_see = |who| request::may_see(&self.hub, who, room);
+            self.member_in(room).is_some()
+                || !self.hub.is_secret(room) && who.as_ref().is_none_or(may_see)
         }
     }
 
@@ -118,6 +119,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     pub(super) fn seen(&self, mut info: RoomInfo) -> RoomInfo {
         if !self.sees_members(&info.room) {
             info.nicks = Vec::new();
+            info.roles = Vec::new();
         }
         info
     }

@@ -80,10 +80,14 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         let is_new =
             |listed: &Listed| !listed.is_shared || listing.shared.insert(listed.nick.clone());
         listed.retain(is_new);
-        let nicks: Vec<Nick> = listed.into_iter().map(|listed| listed.nick).collect();
+        let (nicks, roles): (Vec<Nick>, Vec<_>) = listed
+            .into_iter()
+            .map(|listed| (listed.nick, listed.role))
+            .unzip();
         self.reply(&Reply::Members {
             room: &listing.room,
             nicks: &nicks,
+            roles: &roles,
             has_more,
         });
         has_more

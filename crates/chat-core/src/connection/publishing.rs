@@ -121,7 +121,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         kind: Kind,
         text: &'a str,
     ) -> Result<Cow<'a, str>, Refusal> {
-        if self.hub.policy().is_none() {
+        // The room alone decides about its modes.
+        if self.hub.policy().is_none() || kind == Kind::Mode {
             return Ok(Cow::Borrowed(text));
         }
         let room = Arc::clone(&self.room(target).key);

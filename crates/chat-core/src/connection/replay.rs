@@ -181,7 +181,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             }
             let is_own = self.session.as_ref().map(Session::id) == Some(batch.author());
             match (replaying.own, &self.session) {
-                (Own::None, _) if is_own && !batch.is_topic() => {}
+                (Own::None, _) if is_own && !batch.is_state() => {}
                 (Own::Reply, _) if is_own && self.conversation.write_owed(batch, out) => {}
                 (Own::Reply, _) if is_own && self.members[replaying.member].has_answered(batch) => {
                 }

@@ -1,7 +1,7 @@
 //! A message to a single session.
 
 use crate::log::Timestamp;
-use crate::name::Nick;
+use crate::name::{Nick, RoomName};
 use std::sync::Arc;
 
 /// A message to a single session.
@@ -12,14 +12,14 @@ pub struct Direct {
     pub from: Nick,
     /// The time at which the hub accepted the message.
     pub at: Timestamp,
-    /// The text of the message, without control characters.
+    /// The text of the message, without control characters. Empty if this is an invitation.
     pub text: Arc<str>,
     /// What the message is.
     pub kind: DirectKind,
 }
 
 /// What a direct message is.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DirectKind {
     /// A text that the sender said.
@@ -35,6 +35,8 @@ pub enum DirectKind {
     /// The answer of a program to a [`Request`](Self::Request). A dialect whose clients do not send such requests does
     /// not show answers.
     Response,
+    /// An invitation to this room. The session may join the room once although the room is invite-only.
+    Invitation(RoomName),
 }
 
 impl Direct {
@@ -52,8 +54,19 @@ impl Direct {
 
     /// Sets what the message is, for tests of a dialect.
     #[must_use]
-    pub const fn of_kind(mut self, kind: DirectKind) -> Self {
+    pub fn of_kind(mut self, kind: DirectKind) -> Self {
         self.kind = kind;
         self
+    }
+
+    /// Creates an invitation to a room.
+    #[must_use]
+    pub fn invitation(from: Nick, at: Timestamp, room: RoomName) -> Self {
+        Self {
+            from,
+            at,
+            text: Arc::default(),
+            kind: DirectKind::Invitation(room),
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Descriptions of a room.
 
-use crate::log::{Position, TopicSet};
+use crate::log::{Position, Role, TopicSet};
 use crate::name::{Nick, RoomName};
 use std::sync::Arc;
 
@@ -19,6 +19,8 @@ pub struct RoomInfo {
     /// all members. For example, if [`Limits::announce`](crate::Limits::announce) is 200, the event lists all members
     /// of a room with 150 members, but only 100 members of a room with 250.
     pub nicks: Vec<Nick>,
+    /// Those of [`nicks`](Self::nicks) that have a role in the room, and their roles.
+    pub roles: Vec<(Nick, Role)>,
     /// The topic; empty if the room has no topic.
     pub topic: Arc<str>,
     /// Who set or removed the topic last, and when; `None` if this is unknown.
@@ -34,6 +36,17 @@ pub struct RoomInfo {
     /// until the hub follows the log again. The hub keeps trying to follow the log; see
     /// [`Log::follow`](crate::log::Log::follow).
     pub is_lost: bool,
+}
+
+impl RoomInfo {
+    /// Returns the role of the members with this nick, if [`roles`](Self::roles) has them.
+    #[must_use]
+    pub fn role_of(&self, nick: &Nick) -> Option<Role> {
+        let mut roles = self.roles.iter();
+        roles
+            .find(|(other, _)| other == nick)
+            .map(|(_, role)| *role)
+    }
 }
 
 /// One room in a list of rooms.

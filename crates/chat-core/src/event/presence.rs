@@ -60,10 +60,12 @@ pub enum PresenceChange {
         /// Why the session ended; `None` if the session left this room but did not end.
         reason: Option<CloseReason>,
     },
-    /// The application removed the session from the room.
+    /// The application, or an operator of the room, removed the session from the room.
     Removed {
-        /// The reason; empty if the application gave none.
+        /// The reason; empty if none was given.
         reason: Arc<str>,
+        /// The nick of the operator; `None` if the application removed the session.
+        by: Option<Nick>,
     },
     /// The session took another nick.
     Renamed {

@@ -164,7 +164,8 @@ impl HubBuilder {
             incarnation => incarnation,
         };
         let lobby = lobby.unwrap_or_else(RoomName::lobby);
-        let context = context(limits, delivery_tasks);
+        let lobby_key: Arc<str> = (names.fold)(lobby.as_str()).into();
+        let context = context(limits, delivery_tasks, (lobby_key, names.fold));
         let limits = Arc::clone(&context.limits);
         let authentications = limits.authentications.get().min(Semaphore::MAX_PERMITS);
         Hub(Arc::new(Inner {
@@ -199,8 +200,14 @@ impl HubBuilder {
 }
 
 /// Creates the context that all rooms of the hub share.
-fn context(limits: Limits, delivery_tasks: usize) -> RoomContext {
+fn context(
+    limits: Limits,
+    delivery_tasks: usize,
+    (lobby, fold): (Arc<str>, fn(&str) -> String),
+) -> RoomContext {
     RoomContext {
+        lobby,
+        fold,
         feed: Arc::new(Feed::new(limits.ring())),
         limits: Arc::new(limits),
         counters: Arc::default(),

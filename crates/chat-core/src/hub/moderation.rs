@@ -4,7 +4,7 @@ use crate::event::CloseReason;
 use crate::hub::hub::Hub;
 use crate::hub::roster::RosterCommand;
 use crate::name::Nick;
-use crate::room::{Participant, Removal, Room};
+use crate::room::{Participant, Removal, Removed, Room};
 use crate::text;
 use std::sync::Arc;
 use tokio::runtime::Handle;
@@ -44,28 +44,48 @@ impl Hub {
     pub async fn remove(&self, room: &str, nick: &str, reason: &str) -> Option<Nick> {
         let (room, _) = self.room_name(room).ok()?;
         let reason = self.reason(reason);
-        let command = RosterCommand::Remove { room, reason };
+        let by = None;
+        let command = RosterCommand::Remove { room, reason, by };
         self.command(nick, &command).await.ok()
     }
 
     /// Takes a session of this hub out of a room. Returns whether the session was in the room.
-    pub(super) fn remove_from(&self, room: &str, session: &Participant, reason: Arc<str>) -> bool {
+    pub(super) fn remove_from(
+        &self,
+        room: &str,
+        session: &Participant,
+        reason: Arc<str>,
+        by: Option<Nick>,
+    ) -> bool {
         let Some(room) = self.find_named(room) else {
             return false;
         };
-        let Some(removed) = room.remove(session.id(), Arc::clone(&reason)) else {
+        let removed = room.remove(session.id(), Arc::clone(&reason), by.clone());
+        let Some(removed) = removed else {
             return false;
         };
+        self.note_removed(&room, &removed, reason, by);
+        true
+    }
+
+    /// Completes the removal of a session of this hub that the room has taken out.
+    pub(super) fn note_removed(
+        &self,
+        room: &Arc<Room>,
+        removed: &Removed,
+        reason: Arc<str>,
+        by: Option<Nick>,
+    ) {
         let removal = Removal {
-            room: Arc::clone(&room),
+            room: Arc::clone(room),
             seat: removed.seat,
             reason,
+            by,
             is_closed: false,
         };
-        session.note_removal(removal, removed.has_wire);
-        self.publish_presence(session);
-        self.let_go(&room);
-        true
+        removed.session.note_removal(removal, removed.has_wire);
+        self.publish_presence(&removed.session);
+        self.let_go(room);
     }
 
     /// Closes a room: takes all members out and forgets the room. Returns how many sessions were in the room; `None` if
@@ -106,6 +126,7 @@ impl Hub {
                 room: Arc::clone(room),
                 seat: removed.seat,
                 reason: Arc::clone(reason),
+                by: None,
                 is_closed: true,
             };
             removed.session.note_removal(removal, removed.has_wire);

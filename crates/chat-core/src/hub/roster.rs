@@ -6,7 +6,7 @@
 //! that compare equal or look alike.
 
 use crate::event::{CloseReason, Direct};
-use crate::log::{Account, SessionId, TokenDigest};
+use crate::log::{Account, SessionId, Timestamp, TokenDigest};
 use crate::name::{NameRules, Nick, RoomName};
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
@@ -141,8 +141,20 @@ pub enum RosterCommand {
     Remove {
         /// The room.
         room: RoomName,
-        /// The reason; empty if the application gave none.
+        /// The reason; empty if none was given.
         reason: Arc<str>,
+        /// The nick of the operator of the room that takes the session out; `None` if the application does.
+        by: Option<Nick>,
+    },
+    /// Invites the session to a room: delivers the invitation, and lets the session join although the room is
+    /// invite-only.
+    Invite {
+        /// The room.
+        room: RoomName,
+        /// The nick of the member that invites the session.
+        by: Nick,
+        /// The time at which the hub accepted the invitation.
+        at: Timestamp,
     },
 }
 

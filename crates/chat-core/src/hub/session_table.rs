@@ -9,7 +9,7 @@ use crate::name::{Nick, RoomName};
 use crate::room::{Listed, Participant};
 use crate::sync::Mutex;
 use futures::stream::BoxStream;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -18,6 +18,9 @@ use std::sync::Arc;
 pub(super) struct Sessions {
     pub(super) here: Mutex<HashMap<SessionId, Arc<Participant>>>,
     pub(super) elsewhere: Mutex<Elsewhere>,
+    /// For each session that was invited: the keys of the rooms, the latest invitation last. Kept here, so that a
+    /// session without invitations needs no memory for them.
+    pub(super) invitations: Mutex<HashMap<SessionId, VecDeque<Arc<str>>>>,
     /// The roster's events about other nodes. `None` after a task has taken the events, or if the sessions are not
     /// shared.
     pub(super) events: Mutex<Option<BoxStream<'static, RosterEvent>>>,
@@ -58,6 +61,7 @@ impl Sessions {
     /// Forgets a session that has ended.
     pub(super) fn remove(&self, who: SessionId) {
         self.here.lock().remove(&who);
+        self.invitations.lock().remove(&who);
     }
 
     /// Returns the members of a room that are on other nodes.
@@ -93,6 +97,8 @@ impl Sessions {
             session: *session,
             nick: nick.clone(),
             is_shared: true,
+            // The roles are known to the room, which is not open here.
+            role: None,
         };
         members.map(listed).collect()
     }

@@ -3,7 +3,7 @@
 //!
 //! Invariant: the roster's events about sessions on other nodes are applied one after the other.
 
-use crate::event::CloseReason;
+use crate::event::{CloseReason, Direct};
 use crate::hub::hub::{Hub, Inner};
 use crate::hub::roster::{
     Claimed, IfTaken, NickClaim, NickError, NickKeys, RosterCommand, RosterEvent, SessionPresence,
@@ -166,8 +166,17 @@ impl Hub {
                 let is_first = session.ask_to_close(reason.clone());
                 self.end(session, &reason) || is_first
             }
-            RosterCommand::Remove { room, reason } => {
-                self.remove_from(room.as_str(), session, reason)
+            RosterCommand::Remove { room, reason, by } => {
+                self.remove_from(room.as_str(), session, reason, by)
+            }
+            RosterCommand::Invite { room, by, at } => {
+                let key = self.fold(room.as_str());
+                let invitation = Direct::invitation(by, at, room);
+                let mailbox = self.limits().mailbox.get();
+                let delivered = session.deliver(invitation, mailbox);
+                delivered.map_err(|MailboxFull| TellError::MailboxFull(nick.clone()))?;
+                self.note_invitation(session.id(), key.into());
+                true
             }
         };
         if is_done {

@@ -48,7 +48,8 @@ impl Visit {
         if session.is_closing() {
             return Err(PublishError::NotAMember);
         }
-        self.publish(drafts, claims, Standing::Outside).await
+        let standing = Standing::Outside(session);
+        self.publish(drafts, claims, standing).await
     }
 }
 

@@ -67,9 +67,14 @@ impl Batch {
         self.entries.is_empty()
     }
 
-    /// Returns whether the batch holds nothing but topics.
-    pub(crate) fn is_topic(&self) -> bool {
-        self.entries.iter().all(|entry| entry.kind == Kind::Topic)
+    /// Returns whether the batch holds nothing but changes of the room's state: topics, and changes of modes.
+    pub(crate) fn is_state(&self) -> bool {
+        self.entries.iter().all(Entry::is_state)
+    }
+
+    /// Returns whether the batch holds changes of the room's state: a topic, or a change of modes.
+    pub(crate) fn has_state(&self) -> bool {
+        self.entries.iter().any(Entry::is_state)
     }
 
     /// Returns the approximate size of the messages in bytes: the bytes of their texts, and a constant number of bytes
@@ -305,6 +310,11 @@ pub(super) struct Entry {
 }
 
 impl Entry {
+    /// Returns whether the message changes the room's state.
+    pub(super) const fn is_state(&self) -> bool {
+        self.kind.is_state()
+    }
+
     /// Returns the offset in the batch's text at which the next message's text begins.
     pub(super) const fn next(&self) -> usize {
         if self.has_owner {

@@ -19,6 +19,7 @@ pub struct Drafts {
     at: Timestamp,
     text: String,
     entries: Vec<Entry>,
+    has_modes: bool,
 }
 
 impl Drafts {
@@ -32,7 +33,13 @@ impl Drafts {
             at,
             text: String::new(),
             entries: Vec::new(),
+            has_modes: false,
         }
+    }
+
+    /// Returns whether the messages change the room's modes.
+    pub(crate) const fn has_modes(&self) -> bool {
+        self.has_modes
     }
 
     /// Sets the account of the author. By default the author has none.
@@ -112,6 +119,7 @@ impl Drafts {
             self.text.push(OWNER_MARK);
             token.write(&mut self.text);
         }
+        self.has_modes |= kind == Kind::Mode;
         self.entries.push(Entry {
             seq: Seq::START,
             end,
@@ -216,6 +224,7 @@ impl Drafts {
             at,
             text,
             entries,
+            has_modes: _,
         } = self;
         Batch {
             room,

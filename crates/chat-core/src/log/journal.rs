@@ -5,6 +5,7 @@
 
 use crate::log::batch::{Batch, Message};
 use crate::log::drafts::Drafts;
+use crate::log::modes::Modes;
 use crate::log::position::{Epoch, Position, Seq, Timestamp};
 use crate::log::topic::Topic;
 use crate::log::{keyed, search};
@@ -221,13 +222,28 @@ pub struct Head {
     pub tail: Seq,
     /// The room's topic, as the log's messages have set it.
     pub topic: Topic,
+    /// The room's modes, as the log's messages have set them.
+    pub modes: Modes,
 }
 
 impl Head {
-    /// Creates the state of a log, for a journal that opens it.
+    /// Creates the state of a log, for a journal that opens it. No mode is set; see [`with_modes`](Self::with_modes).
     #[must_use]
-    pub const fn new(epoch: Epoch, tail: Seq, topic: Topic) -> Self {
-        Self { epoch, tail, topic }
+    pub fn new(epoch: Epoch, tail: Seq, topic: Topic) -> Self {
+        Self {
+            epoch,
+            tail,
+            topic,
+            modes: Modes::default(),
+        }
+    }
+
+    /// Sets the room's modes. A journal keeps them beside the topic: it applies each batch that it appends with
+    /// [`Modes::apply`].
+    #[must_use]
+    pub fn with_modes(mut self, modes: Modes) -> Self {
+        self.modes = modes;
+        self
     }
 
     /// Returns the end of the log: its epoch and the position of its last message.

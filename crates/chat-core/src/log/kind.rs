@@ -1,4 +1,4 @@
-//! What a message is: said, acted, a notice, a topic, or a kind that a later version defines.
+//! What a message is: said, acted, a notice, a topic, a change of modes, or a kind that a later version defines.
 //!
 //! Invariant: each kind has one number, which never changes, and each number stands for a kind. So a message whose kind
 //! a later version has added is stored, exported and imported unchanged.
@@ -17,6 +17,9 @@ pub enum Kind {
     Topic,
     /// A text that no program should answer automatically, such as a message of a bot or a service.
     Notice,
+    /// A change of the room's modes. The text holds the changes, as [`ModeChanges`](crate::rooms::ModeChanges) writes
+    /// them.
+    Mode,
     /// A kind that this version does not know. Such a message is stored and delivered, but no dialect shows it.
     Unknown(UnknownKind),
 }
@@ -40,8 +43,14 @@ impl Kind {
             Self::Acted => 1,
             Self::Topic => 2,
             Self::Notice => 3,
+            Self::Mode => 4,
             Self::Unknown(UnknownKind(number)) => number,
         }
+    }
+
+    /// Returns whether a message of this kind changes the room's state.
+    pub(crate) const fn is_state(self) -> bool {
+        matches!(self, Self::Topic | Self::Mode)
     }
 
     /// Returns the kind with this number; [`Kind::Unknown`] if this version does not know the number.
@@ -52,6 +61,7 @@ impl Kind {
             1 => Self::Acted,
             2 => Self::Topic,
             3 => Self::Notice,
+            4 => Self::Mode,
             number => Self::Unknown(UnknownKind(number)),
         }
     }
@@ -77,6 +87,6 @@ mod tests {
         for number in 0..=u8::MAX {
             assert_eq!(Kind::from_number(number).number(), number);
         }
-        assert_ne!(Kind::from_number(3), Kind::from_number(4));
+        assert_ne!(Kind::from_number(4), Kind::from_number(5));
     }
 }

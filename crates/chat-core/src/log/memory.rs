@@ -10,6 +10,7 @@ use crate::log::batch::Batch;
 use crate::log::drafts::Drafts;
 use crate::log::journal::Log;
 use crate::log::journal::{Appended, BatchSlice, Gap, Head, Journal, JournalError, Page, Span};
+use crate::log::modes::Modes;
 use crate::log::position::{Epoch, Seq};
 use crate::log::search;
 use crate::log::search::Fold;
@@ -62,6 +63,7 @@ struct Ring {
     /// The position of the last message that was appended; 0 if there was none.
     tail: u64,
     topic: Topic,
+    modes: Modes,
 }
 
 impl MemoryJournal {
@@ -120,6 +122,7 @@ impl Log for MemoryLog {
             epoch: self.epoch,
             tail: Seq(ring.tail),
             topic: ring.topic.clone(),
+            modes: ring.modes.clone(),
         }
     }
 
@@ -178,8 +181,11 @@ impl Ring {
         if batch.is_empty() {
             return;
         }
-        if let Some(topic) = batch.topic() {
-            self.topic = topic;
+        if batch.has_state() {
+            if let Some(topic) = batch.topic() {
+                self.topic = topic;
+            }
+            self.modes.apply(&batch);
         }
         self.tail = batch.last().0;
         self.messages += batch.len();
@@ -365,5 +371,16 @@ mod tests {
         drafts.push(Kind::Topic, "two");
         log.append(drafts).now_or_never().unwrap().unwrap();
         assert_eq!(&*log.head().topic.text, "two");
+    }
+
+    #[test]
+    fn the_modes_that_were_set_are_in_the_head_also_when_the_messages_are_gone() {
+        let log = log(2, 100);
+        let mut drafts = Drafts::new(SessionId(1), Nick::parse("a").unwrap(), Timestamp(7));
+        drafts.push(Kind::Mode, "+moderated +ban x");
+        drafts.push(Kind::Mode, "-moderated +secret");
+        log.append(drafts).now_or_never().unwrap().unwrap();
+        append(&log, &["1", "2", "3"]);
+        assert_eq!(log.head().modes.to_string(), "secret\nban x!*@* a 7\n");
     }
 }

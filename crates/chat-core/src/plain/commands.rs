@@ -1,6 +1,6 @@
 //! The commands of the plain dialect: one table for parsing, help and suggestions.
 
-use crate::log::Seq;
+use crate::log::{Mask, MaskList, ModeChange, ModeChanges, Role, RoleTarget, Seq};
 use crate::plain::write::{error, notice};
 use crate::protocol::{Code, Command, Refusal};
 use crate::room::Echo;
@@ -24,6 +24,8 @@ pub(super) enum Asked<'a> {
     Echo(Echo),
     /// Sets whether lines begin with the time.
     Time(bool),
+    /// Lists the masks of the room, which the hub is asked for.
+    Bans,
     /// The line is not a valid command. The plain dialect tells the peer the reason, and does nothing else.
     Nothing(Refusal),
 }
@@ -36,10 +38,10 @@ struct Entry {
 }
 
 #[rustfmt::skip]
-const COMMANDS: [Entry; 15] = [
+const COMMANDS: [Entry; 25] = [
     Entry { name: "help", arguments: "[COMMAND]", does: "lists the commands, or explains one", parse: parse_help },
     Entry { name: "nick", arguments: "NAME", does: "changes your nick", parse: parse_nick },
-    Entry { name: "join", arguments: "ROOM", does: "goes to another room, which is opened if need be", parse: parse_join },
+    Entry { name: "join", arguments: "ROOM [KEY]", does: "goes to another room, which is opened if need be", parse: parse_join },
     Entry { name: "leave", arguments: "", does: "goes back to the room you arrived in", parse: parse_leave },
     Entry { name: "rooms", arguments: "[ROOM]", does: "lists the rooms that have members, or those after a room by name", parse: parse_rooms },
     Entry { name: "who", arguments: "[ROOM]", does: "tells who is in a room", parse: parse_who },
@@ -48,6 +50,16 @@ const COMMANDS: [Entry; 15] = [
     Entry { name: "topic", arguments: "[TEXT]", does: "sets the room's topic, or tells it; - takes it away", parse: parse_topic },
     Entry { name: "history", arguments: "[N [PLACE]]", does: "shows the last N messages again, or those up to a place that /search gave", parse: parse_history },
     Entry { name: "search", arguments: "WORDS", does: "finds messages that hold all the words, the latest first", parse: parse_search },
+    Entry { name: "kick", arguments: "NICK [REASON]", does: "takes a member out of the room", parse: parse_kick },
+    Entry { name: "invite", arguments: "NICK", does: "invites someone to the room", parse: parse_invite },
+    Entry { name: "op", arguments: "NICK", does: "makes a member an operator of the room", parse: parse_op },
+    Entry { name: "deop", arguments: "NICK", does: "makes a member no longer an operator", parse: parse_deop },
+    Entry { name: "voice", arguments: "NICK", does: "lets a member speak in a moderated room", parse: parse_voice },
+    Entry { name: "devoice", arguments: "NICK", does: "takes the voice from a member", parse: parse_devoice },
+    Entry { name: "ban", arguments: "MASK", does: "keeps users out: a nick, nick!user@host with * and ?, or $a:ACCOUNT", parse: parse_ban },
+    Entry { name: "unban", arguments: "MASK", does: "lifts a ban", parse: parse_unban },
+    Entry { name: "bans", arguments: "", does: "lists the bans of the room", parse: parse_bans },
+    Entry { name: "mode", arguments: "[MODE on|off]", does: "tells the room's modes, or sets one: moderated, invite-only, topic-lock, secret, no-external, key SECRET, limit N", parse: parse_mode },
     Entry { name: "echo", arguments: "on|off", does: "chooses whether you get your own messages back", parse: parse_echo },
     Entry { name: "time", arguments: "on|off", does: "chooses whether lines begin with the time", parse: parse_time },
     Entry { name: "quit", arguments: "[REASON]", does: "says goodbye", parse: parse_quit },
@@ -190,13 +202,123 @@ fn parse_nick(arguments: &str) -> Option<Parsed<'_>> {
 }
 
 fn parse_join(arguments: &str) -> Option<Parsed<'_>> {
+    let (room, key) = first_word(arguments);
     command(Command::Move {
-        room: Some(some(arguments)?),
+        room: Some(some(room)?),
+        key: some(key),
     })
 }
 
 fn parse_leave(_: &str) -> Option<Parsed<'_>> {
-    command(Command::Move { room: None })
+    command(Command::Move {
+        room: None,
+        key: None,
+    })
+}
+
+fn parse_kick(arguments: &str) -> Option<Parsed<'_>> {
+    let (nick, reason) = first_word(arguments);
+    command(Command::Kick {
+        room: None,
+        nick: some(nick)?,
+        reason: some(reason),
+    })
+}
+
+fn parse_invite(arguments: &str) -> Option<Parsed<'_>> {
+    command(Command::Invite {
+        room: None,
+        nick: some(arguments)?,
+    })
+}
+
+fn parse_op(arguments: &str) -> Option<Parsed<'_>> {
+    change_role(arguments, |who| ModeChange::Grant(Role::Operator, who))
+}
+
+fn parse_deop(arguments: &str) -> Option<Parsed<'_>> {
+    change_role(arguments, |who| ModeChange::Revoke(Role::Operator, who))
+}
+
+fn parse_voice(arguments: &str) -> Option<Parsed<'_>> {
+    change_role(arguments, |who| ModeChange::Grant(Role::Voice, who))
+}
+
+fn parse_devoice(arguments: &str) -> Option<Parsed<'_>> {
+    change_role(arguments, |who| ModeChange::Revoke(Role::Voice, who))
+}
+
+fn change_role(
+    who: &str,
+    change: impl FnOnce(RoleTarget) -> ModeChange,
+) -> Option<Parsed<'static>> {
+    some(who)?;
+    Some(match RoleTarget::parse(who) {
+        Ok(who) => change_mode(change(who)),
+        Err(error) => Parsed::Asked(Asked::Nothing(error.into())),
+    })
+}
+
+fn parse_ban(arguments: &str) -> Option<Parsed<'_>> {
+    change_bans(arguments, ModeChange::Add)
+}
+
+fn parse_unban(arguments: &str) -> Option<Parsed<'_>> {
+    change_bans(arguments, ModeChange::Remove)
+}
+
+fn change_bans(mask: &str, change: fn(MaskList, Mask) -> ModeChange) -> Option<Parsed<'static>> {
+    some(mask)?;
+    Some(match Mask::parse(mask) {
+        Ok(mask) => change_mode(change(MaskList::Ban, mask)),
+        Err(error) => {
+            let refusal = Refusal::new(Code::BadRequest, error.to_string());
+            Parsed::Asked(Asked::Nothing(refusal))
+        }
+    })
+}
+
+fn parse_bans(_: &str) -> Option<Parsed<'_>> {
+    Some(Parsed::Asked(Asked::Bans))
+}
+
+/// Parses the modes of `/mode`: none, a mode with `on` or `off`, a mode with its value, or changes as
+/// [`ModeChanges::parse`] takes them.
+fn parse_mode(arguments: &str) -> Option<Parsed<'_>> {
+    if arguments.is_empty() {
+        let changes = ModeChanges::default();
+        return command(Command::Mode {
+            room: None,
+            changes,
+        });
+    }
+    let changes = match first_word(arguments) {
+        _ if arguments.starts_with(['+', '-']) => ModeChanges::parse(arguments),
+        (mode, "on") => ModeChanges::parse(&format!("+{mode}")),
+        (mode, "off") => ModeChanges::parse(&format!("-{mode}")),
+        (_, "") => return None,
+        (mode, value) => ModeChanges::parse(&format!("+{mode} {value}")),
+    };
+    Some(match changes {
+        Ok(changes) => Parsed::Command(Command::Mode {
+            room: None,
+            changes,
+        }),
+        Err(error) => Parsed::Asked(Asked::Nothing(error.into())),
+    })
+}
+
+fn change_mode(change: ModeChange) -> Parsed<'static> {
+    Parsed::Command(Command::Mode {
+        room: None,
+        changes: change.into(),
+    })
+}
+
+/// Returns the first word, and the rest of the text without the white space before it.
+fn first_word(text: &str) -> (&str, &str) {
+    let (first, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
+    (first, rest.trim_start())
 }
 
 fn parse_rooms(arguments: &str) -> Option<Parsed<'_>> {
@@ -328,7 +450,15 @@ mod tests {
         assert_eq!(
             parse("/JOIN #ops"),
             Some(Parsed::Command(Command::Move {
-                room: Some("#ops".into())
+                room: Some("#ops".into()),
+                key: None,
+            }))
+        );
+        assert_eq!(
+            parse("/join ops s3cret"),
+            Some(Parsed::Command(Command::Move {
+                room: Some("ops".into()),
+                key: Some("s3cret".into()),
             }))
         );
         let topic = Command::Topic {
@@ -337,6 +467,39 @@ mod tests {
         };
         assert_eq!(parse("/topic -"), Some(Parsed::Command(topic)));
         assert_eq!(parse("/time off"), Some(Parsed::Asked(Asked::Time(false))));
+    }
+
+    #[test]
+    fn modes_are_set_by_words() {
+        for (typed, text) in [
+            ("/mode moderated on", "+moderated"),
+            ("/mode invite-only off", "-invite-only"),
+            ("/mode key s3cret", "+key s3cret"),
+            ("/mode key off", "-key"),
+            ("/mode limit 5", "+limit 5"),
+            ("/mode limit off", "-limit"),
+            ("/mode +secret -moderated", "+secret -moderated"),
+            ("/op bob", "+operator bob"),
+            ("/deop bob", "-operator bob"),
+            ("/voice bob", "+voice bob"),
+            ("/devoice bob", "-voice bob"),
+            ("/ban Bob", "+ban bob!*@*"),
+            ("/unban *@h", "-ban *!*@h"),
+        ] {
+            let Some(Parsed::Command(Command::Mode { changes, .. })) = parse(typed) else {
+                panic!("{typed} gives {:?}", parse(typed));
+            };
+            assert_eq!(changes.to_string(), text, "{typed}");
+        }
+        let asks = |changes: &ModeChanges| changes.is_empty();
+        assert!(
+            matches!(parse("/mode"), Some(Parsed::Command(Command::Mode { changes, .. })) if asks(&changes))
+        );
+        assert_eq!(refused("/mode loud on"), "no such mode: +loud");
+        assert_eq!(refused("/mode limit many"), "a limit is a number from 1");
+        assert_eq!(refused("/mode moderated"), "usage: /mode [MODE on|off]");
+        assert_eq!(refused("/op"), "usage: /op NICK");
+        assert_eq!(refused("/kick"), "usage: /kick NICK [REASON]");
     }
 
     #[test]

@@ -5,11 +5,12 @@
 //! break.
 
 use crate::event::{CloseReason, Direct, DirectKind, Encoder, RoomInfo, RoomSummary};
-use crate::log::{Gap, Page, Timestamp};
+use crate::log::{Gap, ModeChanges, Page, Timestamp};
 use crate::name::Nick;
 use crate::plain::commands::{self, Asked, Parsed};
 use crate::plain::encoder::PlainEncoders;
-use crate::plain::write::{line, notice, refusal};
+use crate::plain::modes;
+use crate::plain::write::{because, line, notice, refusal};
 use crate::protocol::{
     Command, Commands, Delimiter, Dialect, DialectOptions, Greeting, Joined, Reply,
 };
@@ -34,6 +35,8 @@ pub(crate) struct Plain {
     is_chunked: bool,
     /// The nick that the greeting showed. Kept from the greeting until the first join is answered.
     greeted_as: Option<Nick>,
+    /// Whether the peer has asked for the lists of masks, not for all modes of the room.
+    asked_for_bans: bool,
 }
 
 impl Plain {
@@ -44,6 +47,7 @@ impl Plain {
             echo: None,
             is_chunked: false,
             greeted_as: None,
+            asked_for_bans: false,
         }
     }
 
@@ -72,6 +76,13 @@ impl Plain {
                     ),
                 );
                 commands.push(Command::OptionsChanged);
+            }
+            Asked::Bans => {
+                self.asked_for_bans = true;
+                commands.push(Command::Mode {
+                    room: None,
+                    changes: ModeChanges::default(),
+                });
             }
             Asked::Nothing(why) => refusal(out, &why),
         }
@@ -191,10 +202,16 @@ impl Dialect for Plain {
             Reply::Removed {
                 room,
                 reason,
+                by,
                 is_closed,
             } => {
                 let because = because(reason);
-                if is_closed {
+                if let Some(by) = by {
+                    notice(
+                        out,
+                        format_args!("you were kicked from {room} by {by}{because}"),
+                    );
+                } else if is_closed {
                     notice(out, format_args!("{room} was closed{because}"));
                 } else {
                     notice(out, format_args!("you were taken out of {room}{because}"));
@@ -211,16 +228,28 @@ impl Dialect for Plain {
                 notice(out, format_args!("no topic is set"))
             }
             Reply::Topic(info) => notice(out, format_args!("topic: {}", info.topic)),
+            Reply::Modes { room, modes, role } => {
+                if std::mem::take(&mut self.asked_for_bans) {
+                    modes::write_masks(room, modes, out);
+                } else {
+                    modes::write_modes(room, modes, role, out);
+                }
+            }
+            Reply::Invited { room, nick } => {
+                notice(out, format_args!("{nick} is invited to {room}"))
+            }
             Reply::History { is_empty: true } => {
                 notice(out, format_args!("nothing has been said here yet"))
             }
             Reply::Found { page, .. } => self.found(page, out),
             Reply::Refused(why) | Reply::Rejected(why) | Reply::Unpublished(_, why) => {
+                self.asked_for_bans = false;
                 refusal(out, why)
             }
-            // The peer's terminal already shows the peer's own messages. The messages of a history follow as events. No
-            // command of this dialect leads to any other reply of this list.
+            // The peer's terminal already shows the peer's own messages. The messages of a history follow as events. The
+            // room announces that a member was kicked. No command of this dialect leads to any other reply of this list.
             Reply::Published(_)
+            | Reply::Kicked { .. }
             | Reply::History { is_empty: false }
             | Reply::Duplicate { .. }
             | Reply::Welcome { .. }
@@ -233,9 +262,13 @@ impl Dialect for Plain {
 
     fn direct(&mut self, direct: &Direct, out: &mut BytesMut) {
         let (from, text) = (&direct.from, &direct.text);
-        match direct.kind {
-            // They are for programs, and nothing here answers them.
+        match &direct.kind {
+            // They are for programs, and a person can't answer them.
             DirectKind::Request | DirectKind::Response => {}
+            DirectKind::Invitation(room) => notice(
+                out,
+                format_args!("{from} invites you to {room}: /join {room}"),
+            ),
             DirectKind::Acted => {
                 self.write_time(direct.at, out);
                 line(out, format_args!("{from} -> you: * {from} {text}"));
@@ -278,15 +311,6 @@ impl Dialect for Plain {
                 notice(out, format_args!("goodbye: {reason}"))
             }
         }
-    }
-}
-
-/// Returns a colon and the reason, to append to a sentence. Returns an empty text if `reason` is empty.
-fn because(reason: &str) -> String {
-    if reason.is_empty() {
-        String::new()
-    } else {
-        format!(": {reason}")
     }
 }
 
@@ -348,8 +372,13 @@ fn write_roll(info: &RoomInfo, out: &mut BytesMut) {
         return notice(out, format_args!("{}: {} {members}", info.room, info.count));
     }
     let shown = &info.nicks[..info.nicks.len().min(NICKS_SHOWN_MAX)];
+    let named = |nick: &Nick| match info.role_of(nick) {
+        Some(role) => format!("{nick} ({})", role.as_str()),
+        None => nick.to_string(),
+    };
+    let names: Vec<String> = shown.iter().map(named).collect();
     let list = List {
-        names: shown,
+        names: &names,
         unnamed: info.count.saturating_sub(shown.len()),
     };
     notice(

@@ -4,9 +4,9 @@
 //! every message of a busy room.
 
 use crate::event::{Broadcast, Encoder, Missed, Moment, Presence, PresenceChange};
-use crate::log::{Batch, BatchSlice, Gap, Kind, MessageRef, Page, Timestamp};
+use crate::log::{Batch, BatchSlice, Gap, Kind, MessageRef, ModeChanges, Page, Timestamp};
 use crate::plain::wall_time::WallTime;
-use crate::plain::write::notice;
+use crate::plain::write::{because, notice};
 use bytes::{BufMut, BytesMut};
 use std::ops::Range;
 use std::sync::Arc;
@@ -67,6 +67,7 @@ impl PlainEncoders {
                     Kind::Said | Kind::Notice => format!("{from}: {text}"),
                     Kind::Acted => format!("* {from} {text}"),
                     Kind::Topic => format!("{from} set the topic: {text}"),
+                    Kind::Mode => format!("{from} {}", ModeChanges::read(text).in_words()),
                     Kind::Unknown(_) => continue,
                 };
                 notice(
@@ -188,6 +189,13 @@ impl PlainForm {
                         ],
                     );
                 }
+                Kind::Mode => {
+                    let changes = ModeChanges::read(message.text);
+                    // A later version may have written changes that this version does not know.
+                    if !changes.is_empty() {
+                        notice(out, format_args!("{from} {}", changes.in_words()));
+                    }
+                }
                 // This version of the crate does not know the kind, so it writes nothing.
                 Kind::Unknown(_) => {}
             }
@@ -211,14 +219,12 @@ fn encode_presence(presence: &Presence, out: &mut BytesMut) {
         } => {
             notice(out, format_args!("{nick} left (gone: {reason})"));
         }
-        PresenceChange::Removed { reason } if reason.is_empty() => {
-            notice(out, format_args!("{nick} was taken out of {room}"));
-        }
-        PresenceChange::Removed { reason } => {
-            notice(
-                out,
-                format_args!("{nick} was taken out of {room}: {reason}"),
-            );
+        PresenceChange::Removed { reason, by } => {
+            let because = because(reason);
+            match by {
+                Some(by) => notice(out, format_args!("{nick} was kicked by {by}{because}")),
+                None => notice(out, format_args!("{nick} was taken out of {room}{because}")),
+            }
         }
         PresenceChange::Renamed { to } => notice(out, format_args!("{nick} is now {to}")),
         PresenceChange::Hushed { limit } => notice(

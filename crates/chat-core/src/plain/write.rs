@@ -26,3 +26,12 @@ pub(super) fn line(out: &mut BytesMut, text: std::fmt::Arguments<'_>) {
     out.put_slice(text.to_string().as_bytes());
     out.put_u8(b'\n');
 }
+
+/// Returns a colon and the reason, to append to a sentence. Returns an empty text if `reason` is empty.
+pub(super) fn because(reason: &str) -> String {
+    if reason.is_empty() {
+        String::new()
+    } else {
+        format!(": {reason}")
+    }
+}

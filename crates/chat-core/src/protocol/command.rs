@@ -3,7 +3,7 @@
 use crate::event::DirectKind;
 use crate::hub::IfMissing;
 use crate::hub::authenticator::Credentials;
-use crate::log::{Epoch, Seq, TokenDigest};
+use crate::log::{Epoch, ModeChanges, Seq, TokenDigest};
 use crate::session::JoinRequest;
 use std::borrow::Cow;
 
@@ -86,6 +86,8 @@ pub enum Command<'a> {
     Move {
         /// The room to join. `None` is the lobby.
         room: Option<Cow<'a, str>>,
+        /// The key of the room, which the session needs if the room has one.
+        key: Option<Cow<'a, str>>,
     },
     /// Leaves a room.
     Leave {
@@ -155,6 +157,31 @@ pub enum Command<'a> {
         /// Maximum number of messages, at most [`Limits::history_max`](crate::Limits::history_max). `None` is
         /// [`Limits::history`](crate::Limits::history).
         limit: Option<usize>,
+    },
+    /// Changes the modes of a room that the session is in, or asks for the modes of a room. The answer to a change is
+    /// [`Reply::Published`](crate::protocol::Reply::Published), because the change is a message of
+    /// [`Kind::Mode`](crate::Kind::Mode). The answer to a question is [`Reply::Modes`](crate::protocol::Reply::Modes).
+    Mode {
+        /// The room. `None` is the room that the session joined last.
+        room: Option<Cow<'a, str>>,
+        /// The changes. An empty list asks for the modes.
+        changes: ModeChanges,
+    },
+    /// Takes another session out of a room. The answer is [`Reply::Kicked`](crate::protocol::Reply::Kicked).
+    Kick {
+        /// The room. `None` is the room that the session joined last.
+        room: Option<Cow<'a, str>>,
+        /// The nick of the session to take out.
+        nick: Cow<'a, str>,
+        /// The reason, which the members see. `None` gives no reason.
+        reason: Option<Cow<'a, str>>,
+    },
+    /// Invites another session to a room. The answer is [`Reply::Invited`](crate::protocol::Reply::Invited).
+    Invite {
+        /// The room. `None` is the room that the session joined last.
+        room: Option<Cow<'a, str>>,
+        /// The nick of the session to invite.
+        nick: Cow<'a, str>,
     },
     /// Asks for a [`Reply::Pong`](crate::protocol::Reply::Pong).
     Ping,
@@ -285,7 +312,7 @@ impl Command<'_> {
             }
             Self::Authenticate(credentials) => Command::Authenticate(credentials.into_owned()),
             Self::Join(request) => Command::Join(request.into_owned()),
-            Self::Move { room } => Command::Move { room: opt(room) },
+            Self::Move { room, key } => Command::Move { room: opt(room), key: opt(key) },
             Self::Leave { room } => Command::Leave { room: opt(room) },
             Self::Nick { nick } => Command::Nick { nick: own(nick) },
             Self::Who { room } => Command::Who { room: opt(room) },
@@ -298,6 +325,9 @@ impl Command<'_> {
             Self::Search { room, text, before, limit } => {
                 Command::Search { room: opt(room), text: own(text), before, limit }
             }
+            Self::Mode { room, changes } => Command::Mode { room: opt(room), changes },
+            Self::Kick { room, nick, reason } => Command::Kick { room: opt(room), nick: own(nick), reason: opt(reason) },
+            Self::Invite { room, nick } => Command::Invite { room: opt(room), nick: own(nick) },
             Self::Ping => Command::Ping,
             Self::Quit { reason } => Command::Quit { reason: opt(reason) },
             Self::OptionsChanged => Command::OptionsChanged,

@@ -6,7 +6,7 @@
 
 use crate::event::{CloseReason, Direct, Encoder, RoomInfo, RoomSummary};
 use crate::limits::Limits;
-use crate::log::{Account, Batch, Page, Seq, Span, Timestamp};
+use crate::log::{Account, Batch, Modes, Page, Role, Seq, Span, Timestamp};
 use crate::name::{Nick, RoomName};
 use crate::protocol::command::Command;
 use crate::protocol::commands::Commands;
@@ -234,6 +234,8 @@ pub enum Reply<'a> {
         room: &'a RoomName,
         /// The reason; empty if the application gave none.
         reason: &'a str,
+        /// The nick of the operator of the room that removed the session; `None` if the application did.
+        by: Option<&'a Nick>,
         /// Whether the application closed the room and so removed all its members.
         is_closed: bool,
     },
@@ -258,6 +260,8 @@ pub enum Reply<'a> {
         room: &'a RoomName,
         /// At most 100 nicks. Empty if the room has no members, or if the policy hides them from the peer.
         nicks: &'a [Nick],
+        /// The role of each of `nicks`, in the same order; `None` if the member has none.
+        roles: &'a [Option<Role>],
         /// Whether another part follows.
         has_more: bool,
     },
@@ -273,6 +277,29 @@ pub enum Reply<'a> {
     },
     /// Answers a [`Topic`](crate::protocol::Command::Topic) that has no text. The reply has the topic of this room.
     Topic(&'a RoomInfo),
+    /// Answers a [`Mode`](crate::protocol::Command::Mode) without changes.
+    Modes {
+        /// The room.
+        room: &'a RoomName,
+        /// The modes. If the peer is not in the room, the key is replaced by `*`.
+        modes: &'a Modes,
+        /// The peer's role in the room; `None` if it has none.
+        role: Option<Role>,
+    },
+    /// Answers [`Kick`](crate::protocol::Command::Kick): the session with this nick is no longer in the room.
+    Kicked {
+        /// The room.
+        room: &'a RoomName,
+        /// The nick of the session, as the session spells it.
+        nick: &'a Nick,
+    },
+    /// Answers [`Invite`](crate::protocol::Command::Invite): the session with this nick is invited to the room.
+    Invited {
+        /// The room.
+        room: &'a RoomName,
+        /// The nick of the session, as the session spells it.
+        nick: &'a Nick,
+    },
     /// Answers [`History`](crate::protocol::Command::History). The messages follow as events, if there are any.
     History {
         /// Whether there are no messages to show.
@@ -335,6 +362,8 @@ pub struct Joined {
     /// named no position. If the log loses messages during the replay, the peer receives a gap in place of the lost
     /// messages.
     pub is_recovered: Option<bool>,
+    /// The role that the session has in the room; `None` if it has none. The founder of a room is its operator.
+    pub role: Option<Role>,
     /// The maximum number of bytes that the dialect writes about the room. The dialect leaves out what exceeds the
     /// limit. The limit is for a peer that may be a program that reads only the first bytes. `None` if the peer is
     /// known to send lines or frames: no limit applies.
@@ -348,6 +377,7 @@ impl Joined {
         Self {
             info,
             is_recovered,
+            role: None,
             bytes_max: None,
         }
     }

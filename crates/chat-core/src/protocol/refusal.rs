@@ -3,12 +3,12 @@
 //! Invariant: a refusal says what was wrong, names no command of any dialect, and contains no control character. Its
 //! code is a stable string that programs may rely on. Each dialect names the commands that may help in its own words.
 
-use crate::hub::{HistoryError, NickError, TellError};
+use crate::hub::{HistoryError, InviteError, KickError, NickError, TellError};
 use crate::limits::Limits;
 use crate::line::Inbound;
-use crate::log::{JournalError, KeyError};
+use crate::log::{JournalError, KeyError, ModeParseError};
 use crate::name::RoomName;
-use crate::room::{JoinError, NotInRoom, PublishError};
+use crate::room::{Denied, JoinError, NotInRoom, PublishError};
 use crate::session::SessionError;
 use std::error::Error;
 use std::fmt;
@@ -29,6 +29,8 @@ pub struct Refusal {
     pub hint: Option<Hint>,
     /// How long the peer should wait before it repeats the request; `None` if this time is not known.
     pub retry_after: Option<Duration>,
+    /// Why a room refuses the request, if the room's modes or the peer's role are the reason.
+    pub denied: Option<Denied>,
 }
 
 /// What a peer can do after its request was refused.
@@ -98,6 +100,7 @@ impl Refusal {
             message: message.into(),
             hint: None,
             retry_after: None,
+            denied: None,
         }
     }
 
@@ -254,6 +257,7 @@ impl From<JoinError> for Refusal {
                 Code::Full
             }
             JoinError::Draining | JoinError::Journal(_) => Code::Unavailable,
+            JoinError::Denied(denied) => return denied.into(),
         };
         match error {
             // The journal's error is for the operator's log, not for the peer.
@@ -263,6 +267,46 @@ impl From<JoinError> for Refusal {
             }
             _ => Self::of_error(code, &error),
         }
+    }
+}
+
+impl From<Denied> for Refusal {
+    fn from(denied: Denied) -> Self {
+        let code = match denied {
+            Denied::RoomFull(_) | Denied::ListFull(_) => Code::Full,
+            Denied::TargetNotInRoom(_) => Code::NotFound,
+            _ => Code::Denied,
+        };
+        let hint = matches!(denied, Denied::TargetNotInRoom(_)).then_some(Hint::ListMembers);
+        Self {
+            denied: Some(denied.clone()),
+            ..Self::of_error(code, &denied).hint(hint)
+        }
+    }
+}
+
+impl From<KickError> for Refusal {
+    fn from(error: KickError) -> Self {
+        match error {
+            KickError::NotInRoom => Self::not_in_room(),
+            KickError::Denied(denied) => denied.into(),
+        }
+    }
+}
+
+impl From<InviteError> for Refusal {
+    fn from(error: InviteError) -> Self {
+        match error {
+            InviteError::NotInRoom => Self::not_in_room(),
+            InviteError::Denied(denied) => denied.into(),
+            InviteError::Tell(error) => error.into(),
+        }
+    }
+}
+
+impl From<ModeParseError> for Refusal {
+    fn from(error: ModeParseError) -> Self {
+        Self::of_error(Code::BadRequest, &error)
     }
 }
 
@@ -314,6 +358,7 @@ impl From<PublishError> for Refusal {
             PublishError::Room(error) => return (*error).into(),
             PublishError::Empty | PublishError::Key(_) => Code::BadRequest,
             PublishError::NotAMember => Code::Denied,
+            PublishError::Denied(denied) => return denied.into(),
             PublishError::Draining | PublishError::Busy | PublishError::Journal(_) => {
                 Code::Unavailable
             }

@@ -67,18 +67,19 @@ impl GuestEvents {
         &self.guest
     }
 
-    /// Asks the policy again whether the peer may connect and may be in the room. The program that serves the guest
+    /// Asks the policy again whether the peer may connect and may be in the room, and looks at the room's modes. The program that serves the guest
     /// calls this now and then, so that a peer that is banned while it follows a room does not follow it for ever.
     ///
     /// # Errors
     ///
-    /// Returns a refusal if the policy refuses one of these, or if the hub drains. The program then drops the events.
+    /// Returns a refusal if the policy or the modes refuse one of these, or if the hub drains. The program then drops the events.
     ///
     /// # Cancel safety
     ///
     /// Cancel safe.
     pub async fn check(&self) -> Result<(), Refusal> {
-        self.guest.check_room(&self.watch.visit.key).await
+        self.guest.check_room(&self.watch.visit.key).await?;
+        self.guest.check_modes(&self.watch.visit)
     }
 
     /// Waits for the next event of the room.

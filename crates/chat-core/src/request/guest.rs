@@ -17,7 +17,7 @@ use crate::request::decisions::{decided, may_see, may_see_members};
 use crate::request::events::GuestEvents;
 use crate::request::reading;
 use crate::request::visiting::{charge_opening, visit};
-use crate::room::{JoinError, JoinedAt, Opener, Participant, Plan, PublishError, Resume};
+use crate::room::{JoinError, JoinedAt, Opener, Participant, Plan, PublishError, Resume, Room};
 use crate::session::SessionError;
 use std::future::Future;
 use std::sync::Arc;
@@ -322,6 +322,7 @@ impl Guest {
         let room = self.hub.fold(info.room.as_str());
         if !may_see_members(&self.hub, &self.visitor(None), &room) {
             info.nicks = Vec::new();
+            info.roles = Vec::new();
         }
         info
     }
@@ -427,7 +428,7 @@ impl Guest {
     ) -> Result<(Vec<RoomSummary>, bool), Refusal> {
         self.connect().await?;
         let who = self.visitor(None);
-        let sees = |room: &str| may_see(&self.hub, &who, room);
+        let sees = |room: &str| !self.hub.is_secret(room) && may_see(&self.hub, &who, room);
         let (rooms, has_more, cost) = reading::list_rooms(&self.hub, after, limit, sees);
         self.charge(cost);
         Ok((rooms, has_more))
@@ -443,6 +444,7 @@ impl Guest {
             unless_draining(&self.hub, tokio::time::sleep_until(until)).await?;
         }
         let visit = self.enter(None, &request.room, IfMissing::Create).await?;
+        self.check_modes(&visit)?;
         let resume = Resume {
             after: request.after,
             epoch: request.epoch,
@@ -475,7 +477,18 @@ impl Guest {
 
     async fn enter_to_read(&self, room: &str) -> Result<Visit, Refusal> {
         self.connect().await?;
-        self.enter(None, room, IfMissing::Refuse).await
+        let visit = self.enter(None, room, IfMissing::Refuse).await?;
+        self.check_modes(&visit)?;
+        Ok(visit)
+    }
+
+    /// Refuses a room whose modes would not let the peer join it, and a secret room.
+    pub(super) fn check_modes(&self, room: &Room) -> Result<(), Refusal> {
+        if room.is_secret() {
+            return Err(Refusal::missing(&room.name));
+        }
+        let may_read = room.may_read(self.account.as_ref());
+        may_read.map_err(|denied| JoinError::Denied(denied).into())
     }
 
     /// Opens a room if the policy lets the peer join it: a peer that may not join a room may not use it from outside
@@ -490,8 +503,8 @@ impl Guest {
         if let Some(room) = self.ask(nick, Question::Join { room: &key }).await? {
             (name, key) = self.hub.room_name(&room).map_err(JoinError::Name)?;
         }
-        let is_hidden =
-            if_missing == IfMissing::Refuse && !may_see(&self.hub, &self.visitor(nick), &key);
+        let sees = || !self.hub.is_secret(&key) && may_see(&self.hub, &self.visitor(nick), &key);
+        let is_hidden = if_missing == IfMissing::Refuse && !sees();
         self.pay_for_opening(&key, is_hidden).await?;
         if is_hidden {
             return Err(Refusal::missing(&name));

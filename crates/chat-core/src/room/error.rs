@@ -2,6 +2,7 @@
 
 use crate::log::{JournalError, KeyError};
 use crate::name::{NameError, RoomName};
+use crate::room::denied::Denied;
 use std::fmt;
 
 /// The session is not in the room.
@@ -30,6 +31,8 @@ pub enum PublishError {
     /// The journal failed. After [`JournalError::Uncertain`] or [`JournalError::Gone`] the message may still be in the
     /// log and be delivered. After any other error the message is not in the log.
     Journal(JournalError),
+    /// The room's modes do not let the session publish this.
+    Denied(Denied),
 }
 
 impl fmt::Display for NotInRoom {
@@ -59,6 +62,7 @@ impl fmt::Display for PublishError {
                     "it may or may not have been kept: the room's log failed{aside}; look before you say it again"
                 )
             }
+            Self::Denied(denied) => denied.fmt(f),
             Self::Journal(error) => {
                 let aside = error.aside();
                 write!(
@@ -101,6 +105,8 @@ pub enum JoinError {
     Ended,
     /// The room's log can't be opened.
     Journal(JournalError),
+    /// The room's modes do not let the session join.
+    Denied(Denied),
 }
 
 impl fmt::Display for JoinError {
@@ -120,6 +126,7 @@ impl fmt::Display for JoinError {
             ),
             Self::Draining => f.write_str("the server is shutting down"),
             Self::Ended => f.write_str("the session has ended"),
+            Self::Denied(denied) => denied.fmt(f),
             Self::Journal(error) => {
                 let aside = error.aside();
                 write!(f, "the room's log can't be opened now{aside}, try again")

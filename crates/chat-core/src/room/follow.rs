@@ -160,8 +160,14 @@ impl Room {
     }
 
     fn take_reset(self: &Arc<Self>, state: &mut State, head: Head) {
-        let Head { epoch, tail, topic } = head;
+        let Head {
+            epoch,
+            tail,
+            topic,
+            modes,
+        } = head;
         state.topic = topic;
+        state.rights.set_modes(modes);
         state.cursor.epoch = epoch;
         state.cursor.seq = tail;
         state.epoch_began = tail;

@@ -65,7 +65,7 @@ impl Item {
         self.author != session
             || match (&self.body, echo) {
                 (Body::Messages(_), Echo::Include) => true,
-                (Body::Messages(batch), Echo::Exclude) => batch.is_topic(),
+                (Body::Messages(batch), Echo::Exclude) => batch.is_state(),
                 // With `Echo::Reply`, the connection writes a reply in place of each of the session's own messages.
                 _ => false,
             }

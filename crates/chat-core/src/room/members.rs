@@ -4,14 +4,16 @@
 //! of the hub receive the changes.
 
 use crate::event::{CloseReason, Missed, Presence, PresenceChange, RoomInfo, RoomSummary};
-use crate::log::{Account, SessionId};
+use crate::log::{Account, Role, SessionId};
 use crate::name::Nick;
 use crate::room::delivery;
 use crate::room::delivery::{Place, Shard, Tail};
+use crate::room::denied::Denied;
 use crate::room::item::{Body, DeliveryOptions, Item};
 use crate::room::occupant::{Occupant, Removed, SeatNumber};
 use crate::room::outbound::Outbound;
 use crate::room::participant::Participant;
+use crate::room::rights::Pass;
 use crate::room::room::{Closed, Lifecycle, Room, State, Subscription, Told, What};
 use std::collections::HashSet;
 use std::num::NonZeroU32;
@@ -38,11 +40,12 @@ pub(crate) struct Listed {
     pub(crate) nick: Nick,
     /// Whether other sessions may be in the room under the same nick.
     pub(crate) is_shared: bool,
+    pub(crate) role: Option<Role>,
 }
 
 /// A change of presence, and the number under which all rooms of the session announce it. The number is `None` if only
 /// one room announces the change.
-struct Change {
+pub(super) struct Change {
     change: PresenceChange,
     number: Option<NonZeroU32>,
 }
@@ -59,7 +62,7 @@ impl From<PresenceChange> for Change {
 
 impl State {
     /// Returns how many members the room has on all nodes. Sessions that share a nick count as one member.
-    fn count(&self) -> usize {
+    pub(super) fn count(&self) -> usize {
         self.members.len() + self.elsewhere.len() - self.doubles
     }
 
@@ -105,33 +108,47 @@ impl State {
 impl Room {
     /// Adds a session of this process as a member. The member receives the room's items through a receiver of its own.
     /// Returns `None` if the room is gone.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the room's modes do not let the session join.
     pub(crate) fn join(
         self: &Arc<Self>,
         session: &Arc<Participant>,
         seat: SeatNumber,
-    ) -> Option<(Subscription, RoomInfo)> {
+        pass: Pass<'_>,
+    ) -> Result<Option<(Subscription, RoomInfo)>, Denied> {
         let mut state = self.state.lock();
-        let info = self.enter(&mut state, session, seat)?;
+        let Some(info) = self.enter(&mut state, session, seat, pass)? else {
+            return Ok(None);
+        };
         let subscription = Subscription {
             rx: self.tx.subscribe(),
             cursor: state.cursor,
         };
-        Some((subscription, info))
+        Ok(Some((subscription, info)))
     }
 
     /// Adds a member that the room's delivery tasks serve. Returns `None` if the room is gone.
     ///
     /// The room writes all later items to `outbound`. If the connection must write other output before these items, the
     /// caller first calls [`Outbound::cork`].
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the room's modes do not let the session join.
     pub(crate) fn join_wire(
         self: &Arc<Self>,
         session: &Arc<Participant>,
         seat: SeatNumber,
+        pass: Pass<'_>,
         outbound: Arc<Outbound>,
         options: DeliveryOptions,
-    ) -> Option<(RoomInfo, Arc<Tail>, Place)> {
+    ) -> Result<Option<(RoomInfo, Arc<Tail>, Place)>, Denied> {
         let mut state = self.state.lock();
-        let info = self.enter(&mut state, session, seat)?;
+        let Some(info) = self.enter(&mut state, session, seat, pass)? else {
+            return Ok(None);
+        };
         let appended = self.appended_in(&state);
         let (id, cursor) = (session.id(), state.cursor);
         let tail = Arc::new(Tail::new(id, outbound, options, cursor, appended));
@@ -139,7 +156,7 @@ impl Room {
         if let Some(occupant) = state.members.get_mut(&session.id()) {
             occupant.tail = Some(Arc::clone(&tail));
         }
-        Some((info, tail, place))
+        Ok(Some((info, tail, place)))
     }
 
     /// Takes a member out and announces that the member has left. Does nothing if the session is not in the room, or
@@ -162,15 +179,16 @@ impl Room {
         }
     }
 
-    /// Removes a member from the room for the application, and announces the removal. Returns `None` if the session is
-    /// not in the room.
+    /// Removes a member from the room for the application, or for a session of another node with the nick `by`, and
+    /// announces the removal. Returns `None` if the session is not in the room.
     pub(crate) fn remove(
         self: &Arc<Self>,
         session: SessionId,
         reason: Arc<str>,
+        by: Option<Nick>,
     ) -> Option<Removed> {
         let mut state = self.state.lock();
-        let change = PresenceChange::Removed { reason };
+        let change = PresenceChange::Removed { reason, by };
         let occupant = self.take_out(&mut state, session, change.into())?;
         Some(occupant.into())
     }
@@ -197,6 +215,7 @@ impl Room {
         self.set_gone(&mut state);
         self.notify_settled(&state);
         let members = std::mem::take(&mut state.members);
+        state.rights.clear_roles();
         state.elsewhere.clear();
         state.shared.clear();
         state.doubles = 0;
@@ -308,6 +327,7 @@ impl Room {
     /// Records and announces that a session on another node has left the room.
     pub(crate) fn leave_elsewhere(self: &Arc<Self>, who: SessionId, reason: Option<CloseReason>) {
         let mut state = self.state.lock();
+        state.rights.set_role(who, None);
         if let Some(nick) = state.elsewhere.remove(&who)
             && !state.unshare(&nick)
         {
@@ -349,6 +369,7 @@ impl Room {
                 session,
                 nick: nick.clone(),
                 is_shared: state.shared.get(nick).is_some_and(|count| *count > 1),
+                role: state.rights.role(session),
             })
             .collect();
         listed.sort_unstable_by_key(|listed| listed.session);
@@ -371,13 +392,14 @@ impl Room {
         })
     }
 
-    fn take_out(
+    pub(super) fn take_out(
         self: &Arc<Self>,
         state: &mut State,
         session: SessionId,
         change: Change,
     ) -> Option<Occupant> {
         let occupant = state.members.remove(&session)?;
+        state.rights.set_role(session, None);
         let is_sent_away = match &change.change {
             PresenceChange::Removed { .. } => true,
             PresenceChange::Left { reason } => matches!(
@@ -456,11 +478,15 @@ impl Room {
         state: &mut State,
         session: &Arc<Participant>,
         seat: SeatNumber,
-    ) -> Option<RoomInfo> {
+        pass: Pass<'_>,
+    ) -> Result<Option<RoomInfo>, Denied> {
         if state.lifecycle == Lifecycle::Gone {
-            return None;
+            return Ok(None);
         }
+        self.admit(state, session, pass)?;
         let (id, nick) = (session.id(), session.nick());
+        let role = self.first_role(state, session);
+        state.rights.set_role(id, role);
         let occupant = Occupant {
             nick: nick.clone(),
             session: Arc::clone(session),
@@ -471,7 +497,7 @@ impl Room {
         if !state.share(&nick, session.account().as_ref()) {
             self.announce_arrival(state, id, &nick);
         }
-        Some(self.room_info(state))
+        Ok(Some(self.room_info(state)))
     }
 
     /// Returns the description of the room with all nicks. If the room is too big to announce each change, the
@@ -480,6 +506,7 @@ impl Room {
         let mut info = self.room_info(state);
         if !state.hushed {
             info.nicks = state.nicks().cloned().collect();
+            info.roles = state.roles_of(&info.nicks);
         }
         info
     }
@@ -501,10 +528,12 @@ impl Room {
     }
 
     pub(super) fn room_info(&self, state: &State) -> RoomInfo {
+        let nicks: Vec<Nick> = state.nicks().take(INFO_NICKS_MAX).cloned().collect();
         RoomInfo {
             room: self.name.clone(),
             count: state.count(),
-            nicks: state.nicks().take(INFO_NICKS_MAX).cloned().collect(),
+            roles: state.roles_of(&nicks),
+            nicks,
             topic: Arc::clone(&state.topic.text),
             topic_set: state.topic.set.clone(),
             is_hushed: state.hushed,

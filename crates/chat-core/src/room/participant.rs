@@ -55,6 +55,8 @@ pub(crate) struct Removal {
     pub(crate) room: Arc<Room>,
     pub(crate) seat: SeatNumber,
     pub(crate) reason: Arc<str>,
+    /// The nick of the session that removed this one; `None` if the program did.
+    pub(crate) by: Option<Nick>,
     /// Whether the session was removed because the room was closed.
     pub(crate) is_closed: bool,
 }
@@ -116,6 +118,19 @@ impl Participant {
     pub(crate) fn set_account(&self, account: Option<Account>) {
         *self.account.lock() = account;
     }
+
+    /// Returns whether the session is an operator of the server, whom rooms obey as an owner.
+    pub(crate) const fn is_operator(&self) -> bool {
+        false
+    }
+
+    /// Returns the user and the host of the session, as masks are compared with them.
+    pub(crate) fn user_host(&self) -> Arc<str> {
+        Self::UNKNOWN.into()
+    }
+
+    /// The user and the host of a session of which neither is known.
+    pub(crate) const UNKNOWN: &str = "unknown@unknown";
 
     /// Puts a direct message into the mailbox, in which at most `mailbox` messages may wait.
     pub(crate) fn deliver(&self, direct: Direct, mailbox: usize) -> Result<(), MailboxFull> {

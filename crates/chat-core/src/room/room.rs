@@ -20,6 +20,8 @@ use crate::room::feed::Feed;
 use crate::room::following::{Following, LOST};
 use crate::room::item::{Body, Cursor, Item};
 use crate::room::occupant::Occupant;
+use crate::room::participant::Participant;
+use crate::room::rights::Rights;
 use crate::room::search_queue::{SearchQueue, Searched};
 use crate::stats::Counters;
 use crate::sync::Mutex;
@@ -79,6 +81,10 @@ pub(crate) struct RoomContext {
     /// Sends what happens in the room to the followers of the hub.
     pub(crate) feed: Arc<Feed<Told, Closed>>,
     pub(crate) searches: Arc<SearchQueue>,
+    /// The key of the lobby, whose first member does not become its operator.
+    pub(crate) lobby: Arc<str>,
+    /// Maps a name to its key; see [`NameRules::fold`](crate::name::NameRules).
+    pub(crate) fold: fn(&str) -> String,
     /// Limits how often the failures of a journal are logged.
     pub(crate) journal_log: Arc<LogGate>,
     /// Limits how many tasks, in all rooms of the hub, deliver changes of presence at the same time.
@@ -120,6 +126,7 @@ pub(super) struct State {
     /// room learned of this epoch.
     pub(super) epoch_began: Seq,
     pub(super) topic: Topic,
+    pub(super) rights: Rights,
     /// Whether the room has too many members to announce each change of presence.
     pub(super) hushed: bool,
     /// Whether a task is about to announce the number of members.
@@ -141,12 +148,14 @@ pub(super) struct State {
 }
 
 /// In whose name messages are published.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Standing {
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Standing<'a> {
     /// In the name of a member, which must be in the room.
     Member,
-    /// In the name of a session, which may be outside the room.
-    Outside,
+    /// In the name of this session, which may be outside the room.
+    Outside(&'a Participant),
+    /// In the name of the program, which the room's modes do not concern.
+    Program,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -192,7 +201,12 @@ impl Room {
         context: RoomContext,
         following: Option<Following>,
     ) -> Self {
-        let Head { epoch, tail, topic } = log.head();
+        let Head {
+            epoch,
+            tail,
+            topic,
+            modes,
+        } = log.head();
         let begin = Cursor::begin(epoch, tail);
         let (tx, _) = broadcast::channel(context.limits.ring());
         let state = State {
@@ -203,6 +217,7 @@ impl Room {
             cursor: begin,
             epoch_began: tail,
             topic,
+            rights: Rights::new(modes),
             hushed: false,
             counting: false,
             lifecycle: Lifecycle::Open,
@@ -279,12 +294,17 @@ impl Room {
         self: &Arc<Self>,
         drafts: Drafts,
         claims: Vec<Claim>,
-        standing: Standing,
+        standing: Standing<'_>,
     ) -> Result<Appended, PublishError> {
         let done = {
             let mut state = self.state.lock();
-            if standing == Standing::Member && !state.members.contains_key(&drafts.author()) {
+            let is_member = matches!(standing, Standing::Member);
+            if is_member && !state.members.contains_key(&drafts.author()) {
                 return Err(PublishError::NotAMember);
+            }
+            if state.rights.is_guarded || drafts.has_modes() {
+                let may = self.may_publish(&state, &drafts, standing);
+                may.map_err(PublishError::Denied)?;
             }
             match state.lifecycle {
                 Lifecycle::Open => {}
@@ -454,8 +474,11 @@ impl Room {
             state.cursor.next += 1;
         }
         state.cursor.seq = batch.last();
-        if let Some(topic) = batch.topic() {
-            state.topic = topic;
+        if batch.has_state() {
+            if let Some(topic) = batch.topic() {
+                state.topic = topic;
+            }
+            self.apply_modes(state, &batch);
         }
         self.send(state, batch.author(), Body::Messages(batch));
     }

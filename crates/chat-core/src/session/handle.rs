@@ -5,7 +5,7 @@
 use crate::event::RoomInfo;
 use crate::hub::Hub;
 use crate::log::{
-    Appended, Claim, Drafts, JournalError, Key, Kind, Page, Said, Seq, SessionId, Span,
+    Appended, Claim, Drafts, JournalError, Key, Kind, Modes, Page, Role, Said, Seq, SessionId, Span,
 };
 use crate::name::RoomName;
 use crate::room::{Participant, PublishError, Room, SeatNumber, Standing};
@@ -108,6 +108,18 @@ impl MemberHandle {
     /// The same as for [`say`](Self::say).
     pub async fn set_topic(&self, text: &str) -> Result<Seq, PublishError> {
         self.publish(Kind::Topic, text).await
+    }
+
+    /// Returns the room's modes.
+    #[must_use]
+    pub fn modes(&self) -> Modes {
+        self.room.modes()
+    }
+
+    /// Returns the role of the session in the room; `None` if it has none.
+    #[must_use]
+    pub fn role(&self) -> Option<Role> {
+        self.room.role(self.session.id())
     }
 
     /// Reads at most `limit` messages of the room's log, oldest first. If `span` has more messages, returns the

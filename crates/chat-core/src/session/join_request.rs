@@ -47,6 +47,8 @@ pub struct JoinRequest<'a> {
     /// With `None` and a position, all messages after the position are replayed, without a limit. With `None` and no
     /// position, no message is replayed.
     pub limit: Option<usize>,
+    /// The key of the room, which the session needs if the room has one.
+    pub key: Option<Cow<'a, str>>,
 }
 
 impl<'a> JoinRequest<'a> {
@@ -58,7 +60,15 @@ impl<'a> JoinRequest<'a> {
             after: None,
             epoch: None,
             limit: None,
+            key: None,
         }
+    }
+
+    /// Names the key of the room.
+    #[must_use]
+    pub fn key(mut self, key: impl Into<Cow<'a, str>>) -> Self {
+        self.key = Some(key.into());
+        self
     }
 
     /// Asks for the messages that follow the position `seen`.
@@ -81,7 +91,10 @@ impl<'a> JoinRequest<'a> {
     pub(crate) fn into_owned(self) -> JoinRequest<'static> {
         JoinRequest {
             room: Cow::Owned(self.room.into_owned()),
-            ..self
+            key: self.key.map(|key| Cow::Owned(key.into_owned())),
+            after: self.after,
+            epoch: self.epoch,
+            limit: self.limit,
         }
     }
 }

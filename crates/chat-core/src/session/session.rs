@@ -2,13 +2,13 @@
 //!
 //! Invariant: however a session ends, it leaves each of its rooms with one announcement, and its nick becomes free.
 
-use crate::event::{CloseReason, Direct, RoomInfo};
-use crate::hub::{Hub, IfTaken, NickError, NickKeys, TellError, Visit};
-use crate::log::{Account, Kind, Seq, SessionId, TokenDigest};
+use crate::event::{CloseReason, Direct, RoomInfo, RoomSummary};
+use crate::hub::{Hub, IfTaken, InviteError, KickError, NickError, NickKeys, TellError, Visit};
+use crate::log::{Account, Kind, ModeChanges, Role, Seq, SessionId, TokenDigest};
 use crate::name::Nick;
 use crate::room::{
-    DeliveryOptions, JoinError, JoinedAt, JoinedRoom, Opener, Outbound, Participant, PublishError,
-    Removal, Resume, Standing,
+    DeliveryOptions, JoinError, JoinedAt, JoinedRoom, NotInRoom, Opener, Outbound, Participant,
+    Pass, PublishError, Removal, Resume, Room, Standing,
 };
 use crate::session::events::SessionEvents;
 use crate::session::handle::Seat;
@@ -295,9 +295,11 @@ impl Session {
                 if self.shared.has_ended() {
                     return Err(JoinError::Ended);
                 }
-                seat.room().join(&self.shared, seat.number())
+                let pass = self.pass(&seat, request.key.as_deref());
+                seat.room().join(&self.shared, seat.number(), pass)
             };
-            if let Some((subscription, info)) = joined {
+            if let Some((subscription, info)) = joined.map_err(JoinError::Denied)? {
+                self.hub.use_invitation(self.id(), &seat.room().key);
                 self.hub.publish_presence(&self.shared);
                 let joined = JoinedAt::from(&info);
                 let member = Member::new(seat, subscription, resume, joined);
@@ -312,6 +314,7 @@ impl Session {
     pub(crate) async fn join_wire(
         &self,
         room: &str,
+        key: Option<&str>,
         outbound: &Arc<Outbound>,
         options: &DeliveryOptions,
         leaving: &[WireMember],
@@ -328,10 +331,13 @@ impl Session {
                 if self.shared.has_ended() {
                     return Err(JoinError::Ended);
                 }
+                let pass = self.pass(&seat, key);
+                let (number, options) = (seat.number(), options.clone());
                 seat.room()
-                    .join_wire(&self.shared, seat.number(), outbound, options.clone())
+                    .join_wire(&self.shared, number, pass, outbound, options)
             };
-            if let Some((info, tail, place)) = joined {
+            if let Some((info, tail, place)) = joined.map_err(JoinError::Denied)? {
+                self.hub.use_invitation(self.id(), &seat.room().key);
                 self.hub.publish_presence(&self.shared);
                 return Ok((info, WireMember::new(seat, tail, place)));
             }
@@ -372,12 +378,101 @@ impl Session {
             }
             let room = self.hub.open(&name, &key, self.opener).await;
             let room = Visit::new(room.map_err(failed)?, self.hub.clone());
-            let published = room.publish(drafts, Vec::new(), Standing::Outside).await;
+            let published = room.publish(drafts, Vec::new(), Standing::Outside(&self.shared));
+            let published = published.await;
             if room.is_gone() && matches!(published, Err(PublishError::NotAMember)) {
                 // The hub has forgotten or closed the room since it was opened, so it is opened again.
                 continue;
             }
             return Ok(published?.last());
+        }
+    }
+
+    /// Changes the modes of a room that the session is in. Returns the position of the change in the room's log. The
+    /// members receive the change as a message of [`Kind::Mode`].
+    ///
+    /// # Errors
+    ///
+    /// See [`PublishError`]. [`PublishError::Denied`] says why the room refuses the change; no part of the change is
+    /// made then.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future does not withdraw the change: it may still be made.
+    pub async fn set_modes(&self, room: &str, changes: &ModeChanges) -> Result<Seq, PublishError> {
+        let room = self.joined(room).map_err(|_| PublishError::NotAMember)?;
+        let mut drafts = self.shared.drafts(self.hub.now());
+        drafts.push(Kind::Mode, &changes.to_string());
+        if drafts.is_empty() {
+            return Err(PublishError::Empty);
+        }
+        let published = room.publish(drafts, Vec::new(), Standing::Member).await;
+        Ok(published?.last())
+    }
+
+    /// Takes the sessions with this nick out of a room that this session is in. Returns the nick as the removed session
+    /// spells it. The members see the reason, which is cleaned as by [`Hub::kick`], and who has removed the session.
+    ///
+    /// # Errors
+    ///
+    /// See [`KickError`]. The session must be an operator of the room.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future does not undo the call: the session may still be taken out.
+    pub async fn kick(&self, room: &str, nick: &str, reason: &str) -> Result<Nick, KickError> {
+        let room = self.joined(room)?;
+        self.hub.kick_from(&room, &self.shared, nick, reason).await
+    }
+
+    /// Invites the sessions with this nick to a room that this session is in. Returns the nick as the invited session
+    /// spells it. The invited session receives a [`Direct`] of
+    /// [`DirectKind::Invitation`](crate::DirectKind::Invitation), and may join the room once although it is invite-only.
+    ///
+    /// # Errors
+    ///
+    /// See [`InviteError`]. If the room is invite-only, the session must be an operator of the room.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future does not undo the call: the session may still be invited.
+    pub async fn invite(&self, room: &str, nick: &str) -> Result<Nick, InviteError> {
+        let room = self.joined(room)?;
+        self.hub.invite_to(&room, &self.shared, nick).await
+    }
+
+    /// Returns the session's role in a room; `None` if it has none or is not in the room.
+    #[must_use]
+    pub fn role(&self, room: &str) -> Option<Role> {
+        self.joined(room).ok()?.role(self.id())
+    }
+
+    /// Returns whether the session may learn that a room of this name exists: the room is not
+    /// [secret](crate::rooms::Setting::Secret), or the session is in it. Policies are not asked.
+    #[must_use]
+    pub fn sees(&self, room: &str) -> bool {
+        let key = self.room_key(room);
+        key.is_none_or(|key| self.joined(&key).is_ok() || !self.hub.is_secret(&key))
+    }
+
+    /// Lists rooms as [`Hub::rooms_after`] does, without those that the session does not [see](Self::sees).
+    #[must_use]
+    pub fn rooms_after(&self, after: &str, limit: usize) -> Vec<RoomSummary> {
+        self.hub.rooms_seen(after, limit, |room| self.sees(room))
+    }
+
+    /// Returns the room of this name, if the session is in it.
+    fn joined(&self, room: &str) -> Result<Arc<Room>, NotInRoom> {
+        let key = self.room_key(room).ok_or(NotInRoom)?;
+        let mut rooms = self.shared.joined_rooms().into_iter();
+        rooms.find(|room| *room.key == *key).ok_or(NotInRoom)
+    }
+
+    /// Returns what the session shows to enter the room of this seat.
+    fn pass<'a>(&self, seat: &Seat, key: Option<&'a str>) -> Pass<'a> {
+        Pass {
+            key,
+            is_invited: self.hub.is_invited(self.id(), &seat.room().key),
         }
     }
 

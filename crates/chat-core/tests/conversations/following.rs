@@ -32,7 +32,9 @@ async fn a_follower_sees_all_rooms_and_nobody_sees_it() {
     alice.sends("/nick alicia").await;
     assert_eq!(next(&mut follower).await, "ops: alice is alicia");
     alice.sends("/who").await;
-    alice.sees_in_time("* ops: 1 member: alicia").await;
+    alice
+        .sees_in_time("* ops: 1 member: alicia (operator)")
+        .await;
     hub.hub.close_room("ops", "late").unwrap();
     assert_eq!(next(&mut follower).await, "ops: closed late");
     assert_eq!(next(&mut follower).await, "lobby: alicia joined");

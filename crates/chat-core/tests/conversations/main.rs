@@ -19,6 +19,7 @@ mod irc_shaped;
 mod listeners;
 mod logged;
 mod moderation;
+mod modes;
 mod one_stream;
 mod opening;
 mod plain;

@@ -12,7 +12,7 @@ async fn next_change(member: &mut Member) -> String {
                 PresenceChange::Left {
                     reason: Some(reason),
                 } => return format!("{} left: {reason}", presence.nick),
-                PresenceChange::Removed { reason } => {
+                PresenceChange::Removed { reason, by: None } => {
                     return format!("{} removed: {reason}", presence.nick);
                 }
                 _ => {}

@@ -66,7 +66,7 @@ async fn one_is_in_one_room_at_a_time_and_finds_what_was_said_there() {
     bob.sends("/rooms").await;
     bob.sees("* rooms: lobby (1), ops (1)").await;
     bob.sends("/who ops").await;
-    bob.sees("* ops: 1 member: alice").await;
+    bob.sees("* ops: 1 member: alice (operator)").await;
     bob.sends("/join OPS").await;
     bob.sees("* you are bob in ops").await;
     bob.sees("* here with you: alice").await;
@@ -271,7 +271,10 @@ async fn a_half_closed_peer_is_given_what_it_asked_for() {
     let seen = script.sees_the_end().await;
     assert_eq!(
         seen[seen.len() - 2..],
-        ["* ops: 1 member: guest-2", "* rooms: lobby (1), ops (1)"]
+        [
+            "* ops: 1 member: guest-2 (operator)",
+            "* rooms: lobby (1), ops (1)"
+        ]
     );
     alice.sends("/join ops").await;
     alice.sees_in_time("14:02 guest-2: hello").await;

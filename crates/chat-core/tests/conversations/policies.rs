@@ -231,14 +231,15 @@ async fn a_room_that_the_policy_hides_is_neither_listed_nor_are_its_members() {
     boss.sends("/rooms").await;
     boss.sees("* rooms: lobby (2), secret (1)").await;
     boss.sends("/who secret").await;
-    boss.sees("* secret: 1 member: spy").await;
+    boss.sees("* secret: 1 member: spy (operator)").await;
     // A member of a room sees the room regardless of the policy.
     boss.sends("/join secret").await;
     boss.sees_until_quiet().await;
     boss.sends("/nick retired").await;
     boss.sees("* you are now retired").await;
     boss.sends("/who secret").await;
-    boss.sees("* secret: 2 members: retired, spy").await;
+    boss.sees("* secret: 2 members: retired, spy (operator)")
+        .await;
 }
 
 /// A policy that appends the first letter to each text, refuses texts that contain the second letter, and hides rooms

@@ -454,7 +454,15 @@ impl Conversation {
                 room,
                 reason,
                 closed,
-            } => self.be_removed(&printable(&room), printable(&reason), closed),
+                by,
+            } => {
+                let reason = match by {
+                    Some(by) if reason.is_empty() => format!("kicked by {}", printable(&by)),
+                    Some(by) => format!("kicked by {}: {}", printable(&by), printable(&reason)),
+                    None => printable(&reason),
+                };
+                self.be_removed(&printable(&room), reason, closed);
+            }
             wire::Event::Gap {
                 room,
                 from,
@@ -469,7 +477,13 @@ impl Conversation {
             event @ (wire::Event::Said(_)
             | wire::Event::Acted(_)
             | wire::Event::Topic(_)
-            | wire::Event::Notice(_)) => self.said(event),
+            | wire::Event::Notice(_)
+            | wire::Event::Mode(_)) => self.said(event),
+            wire::Event::Invited { ts, from, room } => self.tell_direct(Event::Invited {
+                at: ts,
+                from: printable(&from),
+                room: printable(&room),
+            }),
             event => {
                 if let Some(event) = Event::presence(event) {
                     self.tell_presence(event);

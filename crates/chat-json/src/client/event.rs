@@ -2,6 +2,8 @@
 
 use super::GapCause;
 use crate::wire::{self, Text};
+use chat_core::rooms::ModeChanges;
+use std::borrow::Cow;
 use std::time::Duration;
 
 /// An event of a client, from [`Events`](super::Events). The client removes control characters from names and texts.
@@ -108,6 +110,15 @@ pub enum Event {
         /// The text.
         text: String,
     },
+    /// A member of a room invites this client to the room.
+    Invited {
+        /// The time of the invitation, in milliseconds since 1970, UTC.
+        at: u64,
+        /// The nick of the member.
+        from: String,
+        /// The room.
+        room: String,
+    },
     /// The client dropped direct messages, because the caller did not read its events fast enough.
     DirectsMissed {
         /// How many direct messages were dropped.
@@ -177,7 +188,7 @@ pub struct Message {
     pub at: u64,
     /// The sender's nick.
     pub from: String,
-    /// The text.
+    /// The text. For a change of modes, the changes, as in the room's log.
     pub text: String,
     /// The kind of message.
     pub kind: MessageKind,
@@ -197,6 +208,8 @@ pub enum MessageKind {
     Topic,
     /// A notice, which no program should answer automatically.
     Notice,
+    /// A change of the room's modes. [`Message::in_words`] describes it.
+    Mode,
 }
 
 impl Event {
@@ -208,10 +221,18 @@ impl Event {
                 room: own(room),
                 nick: own(nick),
             },
-            wire::Event::Left { room, nick, reason } => Self::Left {
+            wire::Event::Left {
+                room,
+                nick,
+                reason,
+                by,
+            } => Self::Left {
                 room: own(room),
                 nick: own(nick),
-                reason: reason.map(own),
+                reason: match (reason, by) {
+                    (Some(reason), Some(by)) => Some(format!("{} by {}", own(reason), own(by))),
+                    (reason, _) => reason.map(own),
+                },
             },
             wire::Event::Renamed { room, nick, to } => Self::Renamed {
                 room: own(room),
@@ -230,11 +251,13 @@ impl Event {
                 room,
                 count,
                 members,
+                roles,
             } => {
                 let present = wire::Present {
                     room,
                     count,
                     members,
+                    roles,
                 };
                 Self::Present(super::Present::from(present))
             }
@@ -256,6 +279,16 @@ impl Message {
             text: text.to_owned(),
             kind: MessageKind::Said,
             is_replay: false,
+        }
+    }
+
+    /// Returns the text in words. For a change of modes these follow the nick of the author, such as
+    /// `made bob an operator`. For any other message, returns the text.
+    #[must_use]
+    pub fn in_words(&self) -> Cow<'_, str> {
+        match self.kind {
+            MessageKind::Mode => ModeChanges::read(&self.text).in_words().into(),
+            _ => self.text.as_str().into(),
         }
     }
 
@@ -286,6 +319,7 @@ pub(super) fn entry(event: wire::Event<'_>) -> Option<(wire::Entry<'_>, MessageK
         wire::Event::Acted(entry) => Some((entry, MessageKind::Acted)),
         wire::Event::Topic(entry) => Some((entry, MessageKind::Topic)),
         wire::Event::Notice(entry) => Some((entry, MessageKind::Notice)),
+        wire::Event::Mode(entry) => Some((entry, MessageKind::Mode)),
         _ => None,
     }
 }

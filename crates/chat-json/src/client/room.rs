@@ -51,6 +51,7 @@ impl JoinRequest {
                 seq,
             }),
             limit: self.limit,
+            key: None,
         }
     }
 }
@@ -143,6 +144,7 @@ impl JoinedRoom {
             room: self.wanted.name.clone().into(),
             after: Some(self.position()),
             limit: None,
+            key: None,
         }
     }
 
@@ -322,6 +324,8 @@ mod tests {
             recovered,
             count: None,
             members: None,
+            roles: std::collections::BTreeMap::new(),
+            role: None,
             hushed: false,
             topic: None,
             err: None,

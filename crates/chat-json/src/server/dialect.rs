@@ -10,7 +10,7 @@
 //! ```
 
 use super::encoder::{JsonForm, write_line};
-use super::events::present_event;
+use super::events::{direct_event, present_event};
 use super::replies;
 use super::requests::{self, bad};
 use crate::token::Token;
@@ -23,7 +23,7 @@ use chat_core::log::{Batch, Page};
 use chat_core::protocol::{
     Command, Commands, Dialect, DialectOptions, Encoder, Greeting, Refusal, Reply,
 };
-use chat_core::{CloseReason, Direct, DirectKind, Echo, RoomName};
+use chat_core::{CloseReason, Direct, Echo, RoomName};
 use serde::Serialize;
 use std::collections::VecDeque;
 use std::num::NonZeroUsize;
@@ -219,12 +219,14 @@ impl Dialect for Json {
             Reply::Removed {
                 room,
                 reason,
+                by,
                 is_closed,
             } => {
                 let removed = Event::Removed {
                     room: room.as_str().into(),
                     reason: reason.into(),
                     closed: is_closed,
+                    by: by.map(|by| by.as_str().into()),
                 };
                 write_line(&removed, out);
             }
@@ -232,6 +234,12 @@ impl Dialect for Json {
                 self.grant(RoomsList::new(rooms, has_more), out);
             }
             Reply::Topic(info) => self.grant(Topic::from(info), out),
+            Reply::Modes { room, modes, role } => {
+                self.grant(replies::modes(room, modes, role), out);
+            }
+            Reply::Kicked { room, nick } | Reply::Invited { room, nick } => {
+                self.grant(replies::affected(room, nick), out);
+            }
             Reply::Page { room, span, page } => {
                 self.grant_messages(room, page, &replies::page(span, page), out);
             }
@@ -245,16 +253,10 @@ impl Dialect for Json {
     }
 
     fn direct(&mut self, direct: &Direct, out: &mut BytesMut) {
-        if matches!(direct.kind, DirectKind::Request | DirectKind::Response) {
-            // They are between programs that speak IRC.
-            return;
+        let told = direct_event(direct);
+        if told != Event::Unknown {
+            write_line(&told, out);
         }
-        let told = Event::Told {
-            ts: direct.at.0,
-            from: direct.from.as_str().into(),
-            text: (*direct.text).into(),
-        };
-        write_line(&told, out);
     }
 
     fn ping(&mut self, out: &mut BytesMut) {

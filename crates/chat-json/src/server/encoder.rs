@@ -193,6 +193,7 @@ impl Frame {
             Kind::Acted => b"acted",
             Kind::Topic => b"topic",
             Kind::Notice => b"notice",
+            Kind::Mode => b"mode",
             _ => return false,
         };
         out.reserve(self.bytes(message));
@@ -245,6 +246,7 @@ mod tests {
             (Kind::Acted, "waves"),
             (Kind::Topic, ""),
             (Kind::Notice, "build 7 failed"),
+            (Kind::Mode, "+moderated +operator bob"),
         ] {
             for moment in [Moment::Live, Moment::Replay] {
                 let entry = Entry {
@@ -260,6 +262,7 @@ mod tests {
                     Kind::Said => Event::Said(entry),
                     Kind::Acted => Event::Acted(entry),
                     Kind::Notice => Event::Notice(entry),
+                    Kind::Mode => Event::Mode(entry),
                     _ => Event::Topic(entry),
                 };
                 let expected = serde_json::to_string(&event).unwrap() + "\n";

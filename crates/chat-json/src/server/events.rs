@@ -4,7 +4,7 @@ use crate::wire::{Entry, Event, Present, Text, Why};
 use chat_core::log::Gap;
 use chat_core::protocol::Missed;
 use chat_core::rooms::RoomInfo;
-use chat_core::{DirectKind, Kind, Message, Presence, PresenceChange, SessionEvent};
+use chat_core::{Direct, DirectKind, Kind, Message, Presence, PresenceChange, SessionEvent};
 
 /// Converts an event of a session in this process to an event of JSON Lines. A program with its own transport, such as
 /// a WebSocket handler, can send the result. Events that JSON Lines does not have become [`Event::Unknown`].
@@ -46,18 +46,9 @@ impl<'a> From<&'a SessionEvent> for Event<'a> {
                 room: room.as_str().into(),
                 reason: (**reason).into(),
                 closed: true,
+                by: None,
             },
-            // They are between programs that speak IRC.
-            SessionEvent::Direct(direct)
-                if matches!(direct.kind, DirectKind::Request | DirectKind::Response) =>
-            {
-                Event::Unknown
-            }
-            SessionEvent::Direct(direct) => Event::Told {
-                ts: direct.at.0,
-                from: direct.from.as_str().into(),
-                text: (*direct.text).into(),
-            },
+            SessionEvent::Direct(direct) => direct_event(direct),
             _ => Event::Unknown,
         }
     }
@@ -85,6 +76,7 @@ fn message_event(message: &Message, replay: bool) -> Event<'_> {
         Kind::Acted => Event::Acted(entry),
         Kind::Topic => Event::Topic(entry),
         Kind::Notice => Event::Notice(entry),
+        Kind::Mode => Event::Mode(entry),
         _ => Event::Unknown,
     }
 }
@@ -95,11 +87,31 @@ pub(super) fn present_event(info: &RoomInfo) -> Event<'_> {
         room,
         count,
         members,
+        roles,
     } = info.into();
     Event::Present {
         room,
         count,
         members,
+        roles,
+    }
+}
+
+pub(super) fn direct_event(direct: &Direct) -> Event<'_> {
+    let (ts, from) = (direct.at.0, direct.from.as_str().into());
+    match &direct.kind {
+        DirectKind::Said | DirectKind::Acted | DirectKind::Notice => Event::Told {
+            ts,
+            from,
+            text: (*direct.text).into(),
+        },
+        DirectKind::Invitation(room) => Event::Invited {
+            ts,
+            from,
+            room: room.as_str().into(),
+        },
+        // Requests and responses are between programs that speak IRC.
+        _ => Event::Unknown,
     }
 }
 
@@ -112,23 +124,25 @@ pub(super) fn presence_event(presence: &Presence) -> Event<'_> {
             room,
             nick,
             reason: reason.as_ref().map(|reason| reason.to_string().into()),
+            by: None,
         },
         PresenceChange::Renamed { to } => Event::Renamed {
             room,
             nick,
             to: to.as_str().into(),
         },
-        PresenceChange::Removed { reason } => Event::Left {
+        PresenceChange::Removed { reason, by } => Event::Left {
             room,
             nick,
             reason: Some(removed(reason).into()),
+            by: by.as_ref().map(|by| by.as_str().into()),
         },
         PresenceChange::Hushed { .. } => Event::Hushed { room, on: true },
         _ => Event::Hushed { room, on: false },
     }
 }
 
-/// Returns the reason that other members see when the server has removed a member.
+/// Returns the reason that other members see when the server or an operator has removed a member.
 fn removed(reason: &str) -> String {
     if reason.is_empty() {
         "removed".to_owned()

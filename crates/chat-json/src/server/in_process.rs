@@ -9,6 +9,7 @@ use crate::wire::{
 };
 use chat_core::log::{Epoch, Page, Span, Timestamp};
 use chat_core::protocol::{Code, Command, Refusal};
+use chat_core::rooms::ModeChanges;
 use chat_core::{MemberHandle, RoomName, Seq, SessionEvents};
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
@@ -71,7 +72,13 @@ async fn execute(
     command: Command<'_>,
 ) -> Result<Box<RawValue>, Refusal> {
     match command {
-        Command::Join(join) => raw(&Place::from(&session.join(join).await?)),
+        Command::Join(join) => {
+            let info = session.join(join).await?;
+            let mut place = Place::from(&info);
+            let role = session.session().role(info.room.as_str());
+            place.role = role.map(|role| role.as_str().into());
+            raw(&place)
+        }
         Command::Leave { room: Some(room) } => {
             session.room(&room)?;
             session.leave(&room);
@@ -88,14 +95,15 @@ async fn execute(
             raw(&Named { nick })
         }
         Command::Who { room: Some(room) } => {
-            let info = session.session().hub().info(&room);
+            let session = session.session();
+            let info = session.hub().info(&room).filter(|_| session.sees(&room));
             let info = info.ok_or_else(|| Refusal::no_such_room(&room))?;
             raw(&Present::from(&info))
         }
         Command::Rooms { after, limit } => {
             let limit = limit.unwrap_or(ROOMS_MAX).clamp(1, ROOMS_MAX);
             let after = after.unwrap_or_default();
-            let mut rooms = session.session().hub().rooms_after(&after, limit + 1);
+            let mut rooms = session.session().rooms_after(&after, limit + 1);
             let has_more = rooms.len() > limit;
             rooms.truncate(limit);
             raw(&RoomsList::new(&rooms, has_more))
@@ -139,6 +147,26 @@ async fn execute_in_room(
             room: Some(room),
             text,
         } => topic(session.room(&room)?, text.as_deref()).await,
+        Command::Mode {
+            room: Some(room),
+            changes,
+        } => modes(session, &room, &changes).await,
+        Command::Kick {
+            room: Some(room),
+            nick,
+            reason,
+        } => {
+            let reason = reason.unwrap_or_default();
+            let nick = session.session().kick(&room, &nick, &reason).await?;
+            raw(&replies::affected(session.room(&room)?.room(), &nick))
+        }
+        Command::Invite {
+            room: Some(room),
+            nick,
+        } => {
+            let nick = session.session().invite(&room, &nick).await?;
+            raw(&replies::affected(session.room(&room)?.room(), &nick))
+        }
         Command::Read {
             room: Some(room),
             after,
@@ -206,6 +234,28 @@ async fn topic(member: &MemberHandle, text: Option<&str>) -> Result<Box<RawValue
         Some(text) => published(member.room(), member.set_topic(text).await?),
         None => raw(&Topic::from(&member.info())),
     }
+}
+
+/// Changes the modes of a room, or returns them if there are no changes.
+async fn modes(
+    session: &mut SessionEvents,
+    room: &str,
+    changes: &ModeChanges,
+) -> Result<Box<RawValue>, Refusal> {
+    if changes.is_empty() && session.room(room).is_err() {
+        let session = session.session();
+        let info = session.hub().info(room).filter(|_| session.sees(room));
+        let info = info.ok_or_else(|| Refusal::no_such_room(room))?;
+        let modes = session.hub().modes(room).unwrap_or_default().without_key();
+        return raw(&replies::modes(&info.room, &modes, None));
+    }
+    let member = session.room(room)?.clone();
+    if changes.is_empty() {
+        let (modes, role) = (member.modes(), member.role());
+        return raw(&replies::modes(member.room(), &modes, role));
+    }
+    let seq = session.session().set_modes(room, changes).await?;
+    published(member.room(), seq)
 }
 
 fn published(room: &RoomName, seq: Seq) -> Result<Box<RawValue>, Refusal> {

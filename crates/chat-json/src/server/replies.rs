@@ -4,16 +4,19 @@
 
 use super::encoder::{write_earliest, write_latest, write_latest_first};
 use crate::wire::{
-    Event, Fault, Hole, Id, Listed, Place, Present, Published, Refused, RoomsList, Text, Topic,
+    Affected, Event, Fault, Hole, Id, Listed, MaskEntry, Modes, Place, Present, Published, Refused,
+    RoomsList, Text, Topic,
 };
 use bytes::{BufMut, BytesMut};
 use chat_core::log::{Batch, Gap, Page, Span};
 use chat_core::protocol::{Code, Hint, Joined, Refusal};
-use chat_core::rooms::{RoomInfo, RoomSummary};
-use chat_core::{CloseReason, RoomName, Seq, text};
+use chat_core::rooms::{self, MaskList, Role, RoomInfo, RoomSummary, Setting};
+use chat_core::{CloseReason, Nick, RoomName, Seq, text};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -159,6 +162,7 @@ impl<'a> From<&'a RoomInfo> for Place<'a> {
             room,
             count,
             members,
+            roles,
         } = info.into();
         Self {
             room,
@@ -167,6 +171,8 @@ impl<'a> From<&'a RoomInfo> for Place<'a> {
             recovered: None,
             count: Some(count),
             members: Some(members),
+            roles,
+            role: None,
             hushed: info.is_hushed,
             topic: Some((*info.topic).into()),
             err: None,
@@ -177,6 +183,7 @@ impl<'a> From<&'a RoomInfo> for Place<'a> {
 pub(super) fn place(joined: &Joined) -> Place<'_> {
     Place {
         recovered: joined.is_recovered,
+        role: joined.role.map(|role| role.as_str().into()),
         ..Place::from(&joined.info)
     }
 }
@@ -199,6 +206,8 @@ fn no_place<'a>(room: &'a str, refusal: &'a Refusal) -> Place<'a> {
         recovered: None,
         count: None,
         members: None,
+        roles: BTreeMap::new(),
+        role: None,
         hushed: false,
         topic: None,
         err: Some(fault(refusal)),
@@ -231,7 +240,51 @@ impl<'a> From<&'a RoomInfo> for Present<'a> {
             room: info.room.as_str().into(),
             count: info.count,
             members: info.nicks.iter().map(|nick| nick.as_str().into()).collect(),
+            roles: info
+                .roles
+                .iter()
+                .map(|(nick, role)| (nick.as_str().into(), role.as_str().into()))
+                .collect(),
         }
+    }
+}
+
+pub(super) fn modes<'a>(
+    room: &'a RoomName,
+    modes: &'a rooms::Modes,
+    role: Option<Role>,
+) -> Modes<'a> {
+    let settings = Setting::ALL.into_iter();
+    let entry = |entry: &'a rooms::MaskEntry| MaskEntry {
+        mask: entry.mask.as_str().into(),
+        by: entry.by.as_str().into(),
+        ts: entry.at.0,
+    };
+    let masks = MaskList::ALL.into_iter().filter_map(|list| {
+        let masks: Vec<_> = modes.list(list).iter().map(entry).collect();
+        (!masks.is_empty()).then(|| (list.as_str().into(), masks))
+    });
+    let accounts = modes.accounts();
+    Modes {
+        room: room.as_str().into(),
+        modes: settings
+            .filter(|setting| modes.has(*setting))
+            .map(|setting| setting.as_str().into())
+            .collect(),
+        key: modes.key().map(|key| key.as_str().into()),
+        limit: modes.limit().map(NonZeroU32::get),
+        masks: masks.collect(),
+        accounts: accounts
+            .map(|(account, role)| (account.as_str().into(), role.as_str().into()))
+            .collect(),
+        role: role.map(|role| role.as_str().into()),
+    }
+}
+
+pub(super) fn affected<'a>(room: &'a RoomName, nick: &'a Nick) -> Affected<'a> {
+    Affected {
+        room: room.as_str().into(),
+        nick: nick.as_str().into(),
     }
 }
 

@@ -5,6 +5,7 @@
 use crate::wire::{Id, JoinRoom, Position, Refused, Request, Text, VERSION};
 use chat_core::log::Epoch;
 use chat_core::protocol::{Code, Command, IfMissing, JoinRequest, Refusal};
+use chat_core::rooms::ModeChanges;
 use chat_core::{Seq, text};
 use serde::Deserialize;
 use std::borrow::Cow;
@@ -129,6 +130,7 @@ pub(super) fn command<'a>(request: &mut Request<'a>) -> Result<Command<'a>, Refu
             room: Text(room(request)?),
             after: request.after.take(),
             limit: request.limit,
+            key: request.key.take(),
         })?),
         "leave" => Command::Leave {
             room: Some(room(request)?),
@@ -153,6 +155,22 @@ pub(super) fn command<'a>(request: &mut Request<'a>) -> Result<Command<'a>, Refu
             before: request.before.map(Seq),
             limit: request.limit,
         },
+        "mode" => Command::Mode {
+            room: Some(room(request)?),
+            changes: match request.set.take() {
+                Some(Text(set)) => ModeChanges::parse(&set)?,
+                None => ModeChanges::default(),
+            },
+        },
+        "kick" => Command::Kick {
+            room: Some(room(request)?),
+            nick: needed(request.nick.take(), &request.cmd, "nick")?,
+            reason: inner(request.reason.take()),
+        },
+        "invite" => Command::Invite {
+            room: Some(room(request)?),
+            nick: needed(request.nick.take(), &request.cmd, "nick")?,
+        },
         "ping" => Command::Ping,
         "quit" => Command::Quit {
             reason: inner(request.reason.take()),
@@ -169,9 +187,9 @@ pub(super) fn is_known(cmd: &str) -> bool {
 }
 
 /// The names of all commands. The error about an unknown command lists them.
-const COMMANDS: [&str; 15] = [
+const COMMANDS: [&str; 18] = [
     "hello", "join", "leave", "say", "act", "publish", "tell", "nick", "topic", "who", "rooms",
-    "history", "search", "ping", "quit",
+    "history", "search", "mode", "kick", "invite", "ping", "quit",
 ];
 
 pub(super) fn unknown_command(cmd: &str) -> Refusal {
@@ -211,6 +229,7 @@ fn join_request(join: JoinRoom<'_>) -> Result<JoinRequest<'_>, Refusal> {
     request.after = join.after.as_ref().map(|after| Seq(after.seq));
     request.epoch = join.after.as_ref().map(epoch).transpose()?.flatten();
     request.limit = join.limit;
+    request.key = inner(join.key);
     Ok(request)
 }
 

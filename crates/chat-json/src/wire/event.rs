@@ -2,6 +2,7 @@
 
 use super::Text;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// A line from the server that answers no command.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,6 +21,10 @@ pub enum Event<'a> {
     /// A member sent a notice: a message that programs must not answer automatically.
     #[serde(borrow)]
     Notice(Entry<'a>),
+    /// A member changed the modes of the room. The text holds the changes, such as `+moderated +operator bob`; see
+    /// [`ModeChange`](chat_core::rooms::ModeChange).
+    #[serde(borrow)]
+    Mode(Entry<'a>),
     /// A session joined a room.
     Joined {
         /// The room.
@@ -40,6 +45,9 @@ pub enum Event<'a> {
         /// Why the session ended; `null` if the session only left the room.
         #[serde(borrow)]
         reason: Option<Text<'a>>,
+        /// The nick of the operator of the room that removed the session; `None` if no operator did.
+        #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+        by: Option<Text<'a>>,
     },
     /// A member changed its nick.
     Renamed {
@@ -81,6 +89,20 @@ pub enum Event<'a> {
         /// The nicks of the first 100 members.
         #[serde(borrow)]
         members: Vec<Text<'a>>,
+        /// Those of `members` that have a role in the room, and their roles: `voice`, `operator` or `owner`.
+        #[serde(borrow, default, skip_serializing_if = "BTreeMap::is_empty")]
+        roles: BTreeMap<Text<'a>, Text<'a>>,
+    },
+    /// A member of a room invites this session to the room.
+    Invited {
+        /// When the session was invited, in milliseconds since 1970, UTC.
+        ts: u64,
+        /// The nick of the member.
+        #[serde(borrow)]
+        from: Text<'a>,
+        /// The room.
+        #[serde(borrow)]
+        room: Text<'a>,
     },
     /// A direct message to this session.
     Told {
@@ -115,6 +137,9 @@ pub enum Event<'a> {
         reason: Text<'a>,
         /// Whether the server closed the room, and so removed all members.
         closed: bool,
+        /// The nick of the operator of the room that removed the session; `None` if the server did.
+        #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+        by: Option<Text<'a>>,
     },
     /// The server asks whether the client is alive. Any line from the client is an answer.
     Ping,

@@ -3,6 +3,7 @@
 use super::{Entry, Event, Id, Text};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use std::collections::BTreeMap;
 
 /// A reply to a command that the server has executed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -112,6 +113,12 @@ pub struct Place<'a> {
     /// The nicks of the first 100 members.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub members: Option<Vec<Text<'a>>>,
+    /// Those of `members` that have a role in the room, and their roles: `voice`, `operator` or `owner`.
+    #[serde(borrow, default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub roles: BTreeMap<Text<'a>, Text<'a>>,
+    /// The role of this session in the room; `None` if it has none.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<Text<'a>>,
     /// Whether the room has too many members to announce joins and leaves.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub hushed: bool,
@@ -124,7 +131,7 @@ pub struct Place<'a> {
     pub err: Option<Fault<'a>>,
 }
 
-/// The reply to `say`, `act`, `publish`, and to `topic` with a text.
+/// The reply to `say`, `act`, `publish`, to `topic` with a text, and to `mode` with changes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Published<'a> {
     /// The room.
@@ -178,6 +185,59 @@ pub struct Present<'a> {
     /// The nicks of the first 100 members.
     #[serde(borrow)]
     pub members: Vec<Text<'a>>,
+    /// Those of `members` that have a role in the room, and their roles: `voice`, `operator` or `owner`.
+    #[serde(borrow, default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub roles: BTreeMap<Text<'a>, Text<'a>>,
+}
+
+/// The reply to `mode` without changes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Modes<'a> {
+    /// The room.
+    #[serde(borrow)]
+    pub room: Text<'a>,
+    /// The modes that are set, of `topic-lock`, `moderated`, `invite-only`, `secret` and `no-external`.
+    #[serde(borrow)]
+    pub modes: Vec<Text<'a>>,
+    /// The key of the room, if it has one; `*` if this session is not in the room.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<Text<'a>>,
+    /// How many members the room may have, if there is a limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+    /// The masks of the lists `ban`, `except`, `invite-except` and `quiet` that are not empty.
+    #[serde(borrow, default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub masks: BTreeMap<Text<'a>, Vec<MaskEntry<'a>>>,
+    /// The accounts that have a role in the room, and their roles.
+    #[serde(borrow, default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub accounts: BTreeMap<Text<'a>, Text<'a>>,
+    /// The role of this session in the room; `None` if it has none.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<Text<'a>>,
+}
+
+/// A mask in a list of a room.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MaskEntry<'a> {
+    /// The mask.
+    #[serde(borrow)]
+    pub mask: Text<'a>,
+    /// The nick of the session that added the mask.
+    #[serde(borrow)]
+    pub by: Text<'a>,
+    /// When the mask was added, in milliseconds since 1970, UTC.
+    pub ts: u64,
+}
+
+/// The reply to `kick` and `invite`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Affected<'a> {
+    /// The room.
+    #[serde(borrow)]
+    pub room: Text<'a>,
+    /// The nick of the other session.
+    #[serde(borrow)]
+    pub nick: Text<'a>,
 }
 
 /// The reply to `rooms`.
@@ -234,13 +294,16 @@ pub struct Hole {
 pub struct Empty {}
 
 impl<'a> Event<'a> {
-    /// Returns the message if this event is a message: a said text, an action, a topic or a notice.
+    /// Returns the message if this event is a message: a said text, an action, a topic, a notice or a
+    /// change of modes.
     #[must_use]
     pub fn entry(&self) -> Option<&Entry<'a>> {
         match self {
-            Self::Said(entry) | Self::Acted(entry) | Self::Topic(entry) | Self::Notice(entry) => {
-                Some(entry)
-            }
+            Self::Said(entry)
+            | Self::Acted(entry)
+            | Self::Topic(entry)
+            | Self::Notice(entry)
+            | Self::Mode(entry) => Some(entry),
             _ => None,
         }
     }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Request<'a> {
     /// The name of the command: `hello`, `join`, `leave`, `say`, `act`, `publish`, `tell`, `nick`, `topic`, `who`,
-    /// `rooms`, `history`, `search`, `ping` or `quit`.
+    /// `rooms`, `history`, `search`, `mode`, `kick`, `invite`, `ping` or `quit`.
     #[serde(borrow)]
     pub cmd: Text<'a>,
     /// The id that the reply repeats. The server answers a command with an id exactly once. It answers a command
@@ -21,7 +21,7 @@ pub struct Request<'a> {
     /// `hello`: the version of the protocol.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub v: Option<u32>,
-    /// `hello`, `nick`: the requested nick.
+    /// `hello`, `nick`: the requested nick. `kick`, `invite`: the nick of the other session.
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
     pub nick: Option<Text<'a>>,
     /// `hello`: a secret of 16 to 128 bytes, by which the server recognises a returning client.
@@ -57,15 +57,18 @@ pub struct Request<'a> {
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
     pub text: Option<Text<'a>>,
     /// `say`, `act`, `publish`: a key for the message. If the client sends the command again under the same key, the
-    /// message is not published a second time.
+    /// message is not published a second time. `join`: the key of the room, if the room has one.
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
     pub key: Option<Text<'a>>,
     /// `publish`: whether to open the room if it does not exist.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub create: Option<bool>,
-    /// `quit`: the reason.
+    /// `quit`, `kick`: the reason.
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
     pub reason: Option<Text<'a>>,
+    /// `mode`: the changes, such as `+moderated -key`. Without this field, the reply has the modes.
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    pub set: Option<Text<'a>>,
 }
 
 impl<'a> Request<'a> {
@@ -90,6 +93,7 @@ impl<'a> Request<'a> {
             key: None,
             create: None,
             reason: None,
+            set: None,
         }
     }
 }
@@ -106,6 +110,9 @@ pub struct JoinRoom<'a> {
     /// The maximum number of replayed messages. If the log has more messages, the server replays the latest ones.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
+    /// The key of the room, if the room has one.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<Text<'a>>,
 }
 
 /// A position in a room's log.

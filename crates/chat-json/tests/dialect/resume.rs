@@ -274,7 +274,10 @@ async fn lag_is_repaired_as_if_nothing_had_been_and_who_is_there_is_told_anew() 
         let event = slow.next().await;
         if event["ev"] == "present" {
             let members = json!(["alice", "slow", "kim"]);
-            let present = json!({"ev": "present", "room": "ops", "count": 3, "members": members});
+            let present = json!({
+                "ev": "present", "room": "ops", "count": 3, "members": members,
+                "roles": {"alice": "operator"},
+            });
             assert_eq!(event, present);
             is_told = true;
         } else {

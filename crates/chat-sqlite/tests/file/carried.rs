@@ -232,3 +232,22 @@ async fn whose_key_it_is_is_kept_and_not_carried() {
     }
     assert_eq!(exported(&dir.file())[0].key.as_deref(), Some("k1"));
 }
+
+#[tokio::test]
+async fn modes_are_carried_with_the_messages_that_set_them() {
+    let dir = Dir::new();
+    let mode = |seq, text: &str| Record {
+        kind: Kind::Mode,
+        ..record(seq, text)
+    };
+    let records = [
+        record(1, "one"),
+        mode(2, "+moderated +ban x"),
+        mode(3, "-moderated +secret"),
+    ];
+    import(&dir.file(), &options(), records.clone()).unwrap();
+    assert_eq!(exported(&dir.file()), records);
+    let journal = open(&dir.file());
+    let modes = log(&journal, "ops").await.head().modes.to_string();
+    assert_eq!(modes, "secret\nban x!*@* 김철수 2000\n");
+}

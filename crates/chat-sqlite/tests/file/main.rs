@@ -9,6 +9,7 @@ mod keyed;
 mod searched;
 
 use chat_core::log::{Drafts, Journal, JournalError, Log, Page, SessionId, Span, Timestamp};
+use chat_core::rooms::Modes;
 use chat_core::{Kind, Nick, RoomName, Seq};
 use chat_sqlite::{OpenError, Options, SqliteJournal, SqliteLog, Sync, check};
 use rusqlite::Connection;
@@ -345,9 +346,10 @@ async fn a_room_in_which_nothing_is_said_leaves_nothing_behind() {
 }
 
 /// The earlier schemas of the file, exactly as they were released. These texts must not change.
-const EARLIER_SCHEMAS: [&str; 2] = [
+const EARLIER_SCHEMAS: [&str; 3] = [
     include_str!("../schema-1.sql"),
     include_str!("../schema-2.sql"),
+    include_str!("../schema-3.sql"),
 ];
 
 #[tokio::test]
@@ -364,9 +366,24 @@ async fn a_file_of_each_earlier_schema_can_be_opened() {
         assert_eq!(say(&ops, "still here").await.unwrap(), Seq(3));
         let accounts = all(&ops).await;
         assert!(accounts.slices.iter().all(|s| s.batch.account().is_none()));
+        assert_eq!(ops.head().modes, Modes::default());
+        set_modes(&ops, "+moderated +ban x").await;
+        drop((ops, journal));
+        let journal = open(&dir.file());
+        let ops = log(&journal, "ops").await;
+        assert_eq!(
+            ops.head().modes.to_string(),
+            "moderated\nban x!*@* alice 7\n"
+        );
         drop((ops, journal));
         assert!(check(&dir.file()).unwrap().is_whole());
     }
+}
+
+async fn set_modes(log: &SqliteLog, changes: &str) {
+    let mut drafts = Drafts::new(SessionId(1), Nick::parse("alice").unwrap(), Timestamp(7));
+    drafts.push(Kind::Mode, changes);
+    log.append(drafts).await.unwrap();
 }
 
 #[tokio::test]

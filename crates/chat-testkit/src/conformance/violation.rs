@@ -26,7 +26,7 @@ pub enum Rule {
     Gaps,
     /// Journal: messages of one room are not in another room's log. Two names with the same key are the same room.
     Rooms,
-    /// Journal: opening a log returns a head that has the log's last position and topic.
+    /// Journal: opening a log returns a head that has the log's last position, topic and modes.
     Head,
     /// Journal: a log keeps its epoch as long as the log exists. A log that begins anew gets another epoch.
     Epoch,
@@ -69,7 +69,7 @@ impl fmt::Display for Rule {
             Self::Ranges => "a read gives what is nearest to the end it names",
             Self::Gaps => "what is lost is told as a gap, and nothing else is",
             Self::Rooms => "one key, one room: rooms do not see each other",
-            Self::Head => "a log's head has its last place and topic, and who set the topic",
+            Self::Head => "a log's head has its last place, topic and modes, and who set the topic",
             Self::Epoch => "an epoch lives as long as its log",
             Self::Author => "a restart makes nobody the author of another's words",
             Self::Keys => "a key is said once, and a repetition is told its place",

@@ -4,6 +4,7 @@ use chat_core::log::{
     Account, Appended, Batch, BatchSlice, Drafts, Epoch, Gap, Head, Journal, JournalError, Log,
     Page, SessionId, Span, Timestamp, Topic,
 };
+use chat_core::rooms::Modes;
 use chat_core::{Kind, Nick, RoomName, Seq};
 use chat_testkit::conformance::{Durability, Holds, JournalUnderTest};
 use std::collections::HashMap;
@@ -39,6 +40,7 @@ pub(crate) enum Fault {
     InventsAGap,
     ReadsOneTooMany,
     KeepsSpelling,
+    ForgetsModes,
 }
 
 #[derive(Clone)]
@@ -46,6 +48,7 @@ struct Rows {
     epoch: Epoch,
     tail: u64,
     topic: Topic,
+    modes: Modes,
     appends: usize,
     rows: Vec<Row>,
     /// The position up to which rows were removed.
@@ -102,6 +105,7 @@ impl Store {
             epoch: Epoch::random(),
             tail: 0,
             topic: Topic::default(),
+            modes: Modes::default(),
             appends: 0,
             rows: Vec::new(),
             gone: 0,
@@ -163,7 +167,8 @@ impl Journal for Store {
 impl Log for StoredLog {
     fn head(&self) -> Head {
         self.store.with(&self.key, |rows| {
-            Head::new(rows.epoch, Seq(rows.tail), rows.topic.clone())
+            let head = Head::new(rows.epoch, Seq(rows.tail), rows.topic.clone());
+            head.with_modes(rows.modes.clone())
         })
     }
 
@@ -214,6 +219,9 @@ impl Rows {
         let is_dropped = fault == Fault::DropsABatch && self.appends == 4;
         if let Some(topic) = batch.topic().filter(|_| !is_dropped) {
             self.topic = topic;
+        }
+        if !is_dropped && fault != Fault::ForgetsModes {
+            self.modes.apply(&batch);
         }
         for message in batch.messages(0..batch.len()).filter(|_| !is_dropped) {
             self.rows.push(Row {

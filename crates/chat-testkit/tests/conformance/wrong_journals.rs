@@ -56,6 +56,7 @@ async fn other_faults_break_the_rule_that_they_should() {
         (Fault::ReadsOneTooMany, Rule::Ranges),
         (Fault::InventsAGap, Rule::Gaps),
         (Fault::KeepsSpelling, Rule::Epoch),
+        (Fault::ForgetsModes, Rule::Head),
     ] {
         let violation = violation(fault).await;
         assert_eq!(violation.rule, rule, "{fault:?}: {violation}");

@@ -31,6 +31,11 @@ pub(super) fn happen(state: &mut State, event: Event) -> Vec<Effect> {
         } => not_entered(state, &room, &code, &message),
         Event::Message(message) => return said(state, &message),
         Event::Direct { at, from, text } => return told(state, at, &from, &text),
+        Event::Invited { from, room, .. } => {
+            let (from, room) = (room::name(&from), room::name(&room));
+            let text = format!("{from} invites you to {room}: /join {room}");
+            tell(state, Entry::notice(text));
+        }
         Event::DirectsMissed { count } => {
             let text = format!("{count} direct messages were missed");
             tell(state, Entry::alert(text));
@@ -477,6 +482,7 @@ pub(super) fn to_entry(message: &Message, own: &str, zone: &TimeZone) -> Entry {
         MessageKind::Acted => What::Acted { from, text },
         MessageKind::Topic if text.is_empty() => What::Notice(format!("{from} removed the topic")),
         MessageKind::Topic => What::Notice(format!("{from} set the topic: {text}")),
+        MessageKind::Mode => What::Notice(format!("{from} {}", room::words(&message.in_words()))),
         _ => What::Said {
             is_mention: mentions(&text, own),
             from,

@@ -23,6 +23,10 @@ pub(super) fn then(command: Command<'_>) -> Then<'_> {
             room,
             text: Some(text),
         } => (Kind::Topic, Place::Joined(room), text, None::<Cow<'_, str>>),
+        Command::Mode { room, changes } if !changes.is_empty() => {
+            let text = Cow::Owned(changes.to_string());
+            (Kind::Mode, Place::Joined(room), text, None)
+        }
         command => return Then::Perform(command),
     };
     Then::Draft(Draft {

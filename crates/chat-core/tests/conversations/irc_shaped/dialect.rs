@@ -159,6 +159,7 @@ impl Dialect for IrcPeer {
                 room,
                 nicks,
                 has_more,
+                ..
             } => {
                 let nicks: Vec<_> = nicks.iter().map(|nick| nick.as_str()).collect();
                 put!(out, "353 #{room} :{}", nicks.join(" "));
@@ -197,6 +198,7 @@ impl Encoder for IrcLines {
                 for message in batch.messages(range.clone()) {
                     let verb = match message.kind {
                         Kind::Topic => "TOPIC",
+                        Kind::Mode => "MODE",
                         _ => "PRIVMSG",
                     };
                     let (from, room) = (batch.from(), batch.room());

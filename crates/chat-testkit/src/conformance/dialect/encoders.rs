@@ -96,11 +96,12 @@ fn encode(
 }
 
 /// The kinds of messages, and a kind that only a later version may have.
-const KINDS: [Kind; 5] = [
+const KINDS: [Kind; 6] = [
     Kind::Said,
     Kind::Acted,
     Kind::Topic,
     Kind::Notice,
+    Kind::Mode,
     Kind::from_number(200),
 ];
 
@@ -140,8 +141,16 @@ fn changes(random: &mut Random) -> Vec<PresenceChange> {
         PresenceChange::Left { reason: None },
         PresenceChange::Removed {
             reason: hostile::clean_text(random).into(),
+            by: None,
         },
-        PresenceChange::Removed { reason: "".into() },
+        PresenceChange::Removed {
+            reason: hostile::clean_text(random).into(),
+            by: Some(nick()),
+        },
+        PresenceChange::Removed {
+            reason: "".into(),
+            by: None,
+        },
         PresenceChange::Renamed { to: nick() },
         PresenceChange::Hushed { limit: 100 },
         PresenceChange::Unhushed,

@@ -12,7 +12,7 @@ use chat_core::log::{BatchSlice, Gap, Page, Span};
 use chat_core::protocol::{
     Code, Command, Commands, Delimiter, Dialect, Greeting, Joined, Refusal, Reply, Step,
 };
-use chat_core::rooms::{RoomInfo, RoomSummary};
+use chat_core::rooms::{ModeChanges, Modes, Role, RoomInfo, RoomSummary};
 use chat_core::{Direct, Hub, Kind, Limits, Nick, RoomName, Seq};
 use std::sync::Arc;
 
@@ -160,7 +160,9 @@ impl Talk<'_> {
         }
         let which = *self.random.pick(answers(command));
         if which == Answer::Published || which == Answer::Unpublished {
-            self.waiting.push(Kind::Topic);
+            let is_mode = matches!(command, Command::Mode { .. });
+            self.waiting
+                .push(if is_mode { Kind::Mode } else { Kind::Topic });
             return self.publishes(which, line_shown);
         }
         self.answers(which, line_shown)
@@ -191,6 +193,8 @@ impl Talk<'_> {
         let text = hostile::clean_text(&mut self.random);
         let direct = Direct::new(nick(), at, text.into());
         self.writes("direct", |dialect, out| dialect.direct(&direct, out))?;
+        let invitation = Direct::invitation(nick(), at, room());
+        self.writes("invited", |dialect, out| dialect.direct(&invitation, out))?;
         self.writes("ping", |dialect, out| dialect.ping(out))?;
         let unasked = *self.random.pick(&UNASKED);
         self.answers(unasked, "nothing")?;
@@ -229,6 +233,9 @@ struct Material {
     joined: Joined,
     refusal: Refusal,
     page: Page,
+    roles: Vec<Option<Role>>,
+    modes: Modes,
+    by: Option<Nick>,
 }
 
 impl Material {
@@ -236,8 +243,16 @@ impl Material {
         let text = hostile::clean_text(random);
         let info = random.pick(&scene.rolls).clone();
         let is_recovered = *random.pick(&[None, Some(true), Some(false)]);
+        let mut roles = info.nicks.iter();
+        let role = |_| *random.pick(&[None, None, Some(Role::Voice), Some(Role::Operator)]);
+        let roles: Vec<_> = roles.by_ref().map(role).collect();
+        let mut joined = Joined::new(info.clone(), is_recovered);
+        joined.role = roles.first().copied().flatten();
         Self {
-            joined: Joined::new(info.clone(), is_recovered),
+            modes: modes(random),
+            by: random.once_in(2).then(nick),
+            roles,
+            joined,
             refusal: Refusal::new(*random.pick(&CODES), text.clone()),
             nick: nick(),
             room: room(),
@@ -292,6 +307,7 @@ impl Material {
             Answer::Members => Reply::Members {
                 room: &self.room,
                 nicks: &self.info.nicks,
+                roles: &self.roles,
                 has_more: false,
             },
             Answer::Rooms => Reply::Rooms {
@@ -299,6 +315,19 @@ impl Material {
                 has_more: random.once_in(2),
             },
             Answer::Topic => Reply::Topic(&self.info),
+            Answer::Modes => Reply::Modes {
+                room: &self.room,
+                modes: &self.modes,
+                role: self.joined.role,
+            },
+            Answer::Kicked => Reply::Kicked {
+                room: &self.room,
+                nick: &self.nick,
+            },
+            Answer::Invited => Reply::Invited {
+                room: &self.room,
+                nick: &self.nick,
+            },
             Answer::History => Reply::History {
                 is_empty: random.once_in(2),
             },
@@ -315,6 +344,7 @@ impl Material {
             Answer::Removed => Reply::Removed {
                 room: &self.room,
                 reason: &self.text,
+                by: self.by.as_ref(),
                 is_closed: random.once_in(2),
             },
             Answer::Refused | Answer::Published | Answer::Unpublished => {
@@ -322,6 +352,19 @@ impl Material {
             }
         }
     }
+}
+
+/// Returns modes that were set by a random message.
+fn modes(random: &mut Random) -> Modes {
+    let all =
+        "+moderated +secret +key s\"{} +limit 7 +ban *!*@\"\\ +ban 한글 +quiet $a:\"x +owner $a:y";
+    let mut modes = Modes::default();
+    for change in &ModeChanges::read(all) {
+        if random.once_in(2) {
+            modes.change(change, &nick(), Timestamp(random.next() >> 20));
+        }
+    }
+    modes
 }
 
 /// Returns a page of a log, with some messages or none.
@@ -355,6 +398,9 @@ enum Answer {
     Present,
     Rooms,
     Topic,
+    Modes,
+    Kicked,
+    Invited,
     History,
     Page,
     Found,
@@ -381,6 +427,10 @@ const fn answers(command: &Command<'_>) -> &'static [Answer] {
         Command::Say { .. } | Command::Act { .. } | Command::Notice { .. } => &SAYING,
         Command::Topic { text: Some(_), .. } => &[Answer::Published, Answer::Unpublished, Refused],
         Command::Topic { .. } => &[Answer::Topic, Refused],
+        Command::Mode { changes, .. } if changes.is_empty() => &[Answer::Modes, Refused],
+        Command::Mode { .. } => &[Answer::Published, Answer::Unpublished, Refused],
+        Command::Kick { .. } => &[Answer::Kicked, Refused],
+        Command::Invite { .. } => &[Answer::Invited, Refused],
         Command::Tell { .. } | Command::TellAs { .. } => &[Answer::Told, Refused],
         Command::Hello { .. } => &[Answer::Welcome, Answer::Welcome, Refused],
         Command::Join(_) | Command::Move { .. } => &[Answer::Joined, Refused],

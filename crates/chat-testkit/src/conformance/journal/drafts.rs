@@ -46,6 +46,20 @@ impl Writer {
         drafts
     }
 
+    /// Returns a batch of messages, one of which changes the modes. Each `{}` in `changes` is replaced by a number, so
+    /// that no two texts are equal.
+    pub(super) fn modes(&mut self, changes: &str) -> Drafts {
+        let mut drafts = self.begin(2);
+        drafts.push(Kind::Said, &self.text("+secret"));
+        self.written += 1;
+        drafts.push(
+            Kind::Mode,
+            &changes.replace("{}", &self.written.to_string()),
+        );
+        drafts.push(Kind::Said, &self.text("-secret"));
+        drafts
+    }
+
     /// Returns a batch of messages of any kind.
     pub(super) fn any(&mut self, random: &mut Random) -> Drafts {
         if random.once_in(16) {
@@ -93,12 +107,13 @@ impl Writer {
 }
 
 /// The kinds of messages, and a kind that only a later version may have.
-const KINDS: [Kind; 6] = [
+const KINDS: [Kind; 7] = [
     Kind::Said,
     Kind::Said,
     Kind::Acted,
     Kind::Topic,
     Kind::Notice,
+    Kind::Mode,
     Kind::from_number(200),
 ];
 

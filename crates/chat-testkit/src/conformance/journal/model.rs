@@ -6,6 +6,7 @@ use chat_core::log::{
     Account, Appended, Batch, Drafts, Epoch, Head, JournalError, MessageRef, SessionId, Timestamp,
     Topic,
 };
+use chat_core::rooms::{ModeChanges, Modes};
 use chat_core::{Kind, Nick, RoomName, Seq};
 use std::ops::Range;
 
@@ -242,6 +243,21 @@ impl Model {
         if head.topic != topic {
             let expected = format!("the topic {topic:?}");
             return Err(Violation::new(rule, expected, format!("{:?}", head.topic)));
+        }
+        let mut modes = Modes::default();
+        for record in self
+            .records
+            .iter()
+            .filter(|record| record.kind == Kind::Mode)
+        {
+            for change in &ModeChanges::read(&record.text) {
+                modes.change(change, &record.from, record.at);
+            }
+        }
+        if head.modes != modes {
+            let expected = format!("the modes {:?}", modes.to_string());
+            let seen = format!("{:?}", head.modes.to_string());
+            return Err(Violation::new(rule, expected, seen));
         }
         Ok(())
     }

@@ -23,6 +23,8 @@ pub(super) async fn run(rooms: &mut Rooms<'_, impl JournalUnderTest>) -> Result<
     separate_rooms(rooms).await?;
     rooms.begin("topic-");
     topics(rooms).await?;
+    rooms.begin("modes-");
+    modes(rooms).await?;
     rooms.begin("at-once-");
     appends_at_once(rooms).await?;
     rooms.begin("restart-");
@@ -173,6 +175,27 @@ async fn topics(rooms: &mut Rooms<'_, impl JournalUnderTest>) -> Result<(), Viol
         let drafts = rooms.writer.topic(topic);
         rooms.append(room, drafts).await?;
         rooms.reopen(room).await?;
+        rooms
+            .read(room, Span::After(Seq::START), usize::MAX)
+            .await?;
+    }
+    Ok(())
+}
+
+/// Checks that the head has the modes that the messages have set, also when the messages are gone.
+async fn modes(rooms: &mut Rooms<'_, impl JournalUnderTest>) -> Result<(), Violation> {
+    let room = rooms.add("a").await?;
+    for changes in [
+        "+moderated +key k{} +limit {}",
+        "+ban bad-{}!*@* +quiet $a:{} +operator $a:op-{} +voice nobody-{}",
+        "-moderated +secret +ban * +except 한글!*@{} -key",
+        "-ban * +invite-only +invite-except x{} -limit",
+    ] {
+        let drafts = rooms.writer.modes(changes);
+        rooms.append(room, drafts).await?;
+        rooms.reopen(room).await?;
+        let drafts = rooms.writer.plain(3);
+        rooms.append(room, drafts).await?;
         rooms
             .read(room, Span::After(Seq::START), usize::MAX)
             .await?;
