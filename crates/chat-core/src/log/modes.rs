@@ -221,7 +221,7 @@ impl Modes {
                     at.parse().ok()?,
                 ))
             });
-            let (by, at) = set.flatten().unwrap_or((nobody.clone(), 0));
+            let (by, at) = set.flatten().unwrap_or_else(|| (nobody.clone(), 0));
             for change in &ModeChanges::read(&change) {
                 modes.change(change, &by, Timestamp(at));
             }

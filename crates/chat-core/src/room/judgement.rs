@@ -97,7 +97,7 @@ impl Room {
         let has_founder = state.count() == 0
             && self.key != self.context.lobby
             && modes.accounts().next().is_none();
-        given.or(has_founder.then_some(Role::Operator))
+        given.or_else(|| has_founder.then_some(Role::Operator))
     }
 
     /// Decides whether messages may be published. The caller calls this only if the room is guarded, or if the messages
