@@ -1,15 +1,20 @@
 //! The hub: all rooms and all sessions.
 
-pub mod authenticator;
+pub(crate) mod authenticator;
 mod builder;
+mod cloak;
+mod ended;
 mod ending;
 mod follower;
 mod hub;
 mod local_roster;
+mod lookup;
 mod members;
 mod moderation;
 mod opening;
+pub(crate) mod operators;
 pub mod policy;
+mod profiles;
 mod reading;
 mod rooms;
 mod roster;
@@ -17,6 +22,7 @@ mod session_table;
 mod sessions;
 mod tell;
 mod visiting;
+mod watching;
 
 pub use builder::HubBuilder;
 pub use follower::Follower;

@@ -35,8 +35,9 @@ mod sync;
 pub mod text;
 mod time_slice;
 
-pub use event::{CloseReason, Direct, DirectKind, Event, Missed, Presence, PresenceChange};
-pub use hub::authenticator as auth;
+pub use event::{
+    CloseReason, Direct, DirectKind, Event, Missed, Presence, PresenceChange, Profile,
+};
 pub use hub::{Follower, Hub, HubBuilder, Policy, policy};
 pub use limits::{Limits, Loopback, Rate};
 pub use log::{Kind, Message, Seq};
@@ -62,7 +63,18 @@ pub mod error {
     pub use crate::hub::{HistoryError, InviteError, KickError, NickError, TellError};
     pub use crate::log::KeyError;
     pub use crate::room::{Denied, JoinError, NotInRoom, PublishError};
-    pub use crate::session::SessionError;
+    pub use crate::session::{DisconnectError, SessionError, WatchError};
+}
+
+/// Who peers are: accounts, and server operators.
+pub mod auth {
+    pub use crate::hub::authenticator::{AuthError, Authenticator, Credentials, Secret};
+    pub use crate::hub::operators::Operators;
+}
+
+/// What is known of sessions besides their nicks: in lists of members, and in answers to those who ask.
+pub mod profile {
+    pub use crate::event::{EndedSession, MemberInfo, NickStatus, Profile, Whois};
 }
 
 /// Which session owns a nick, and which rooms a session is in. Implement [`Roster`](crate::roster::Roster) to let

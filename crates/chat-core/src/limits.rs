@@ -20,8 +20,8 @@ pub struct Limits {
     pub line_bytes: NonZeroUsize,
     /// The longest text of one message or topic in bytes (4 KiB). A longer text is refused.
     pub text_bytes: NonZeroUsize,
-    /// The longest reason of a quit, a kick, a removal or the closing of a room, in bytes (256). A longer reason is cut
-    /// off.
+    /// The longest reason of a quit, a kick, a removal or the closing of a room, in bytes (256), and the longest message
+    /// of a session that is away. A longer one is cut off.
     pub reason_bytes: usize,
     /// The most rooms that one session may be in (64). Joining a further room is refused.
     pub rooms_per_session: NonZeroUsize,
@@ -76,6 +76,8 @@ pub struct Limits {
     /// The most direct messages that wait for one session because its peer does not read (256). A further message is
     /// refused, and its sender gets an error.
     pub mailbox: NonZeroUsize,
+    /// The most nicks that one session may [watch](crate::Session::watch) (100). Watching a further nick is refused.
+    pub watched_nicks: usize,
     /// How fast one connection may send lines (20 at once, then 5 a second); `None` removes the limit. See [`Rate`].
     pub rate: Option<Rate>,
     /// The most connections that one address may hold at the same time (256); `None` removes the limit. A further
@@ -201,6 +203,7 @@ impl Default for Limits {
             keys: at_least_one(65_536),
             key_lifetime: Duration::from_secs(10 * 60),
             mailbox: at_least_one(256),
+            watched_nicks: 100,
             rate: Some(Rate::default()),
             per_address: Some(at_least_one(256)),
             connects_per_address: Some(rate(256, 16)),

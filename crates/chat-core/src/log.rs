@@ -15,6 +15,7 @@ mod modes;
 mod position;
 mod search;
 mod topic;
+mod user_host;
 
 pub use account::{Account, AccountError};
 pub use batch::{Batch, Message, MessageRef};
@@ -35,3 +36,4 @@ pub use mode_change::{
 pub use modes::{MaskEntry, Modes};
 pub use position::{Epoch, ParseEpochError, Position, Seq, SessionId, Timestamp};
 pub use topic::{Topic, TopicSet};
+pub use user_host::{UserHost, UserHostError};

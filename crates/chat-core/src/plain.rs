@@ -5,6 +5,7 @@ mod dialect;
 mod encoder;
 mod modes;
 mod wall_time;
+mod whois;
 mod write;
 
 pub(crate) use dialect::Plain;

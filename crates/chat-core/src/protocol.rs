@@ -10,7 +10,7 @@ mod refusal;
 mod take_over;
 
 pub use crate::session::JoinRequest;
-pub use command::Command;
+pub use command::{Command, WatchChange};
 pub use commands::{Commands, Step};
 pub(crate) use detect::reserved;
 pub use detect::{Detected, Detection, Detector};

@@ -4,6 +4,7 @@ mod events;
 mod handle;
 mod join_request;
 mod member;
+mod profile;
 mod session;
 mod wire_member;
 
@@ -11,5 +12,6 @@ pub use events::{SessionEvent, SessionEvents};
 pub use handle::{MemberHandle, Published};
 pub use join_request::JoinRequest;
 pub use member::Member;
+pub use profile::{DisconnectError, WatchError};
 pub use session::{Session, SessionError};
 pub(crate) use wire_member::WireMember;

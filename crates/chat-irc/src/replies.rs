@@ -10,6 +10,7 @@ use crate::numeric::{self as n, Numeric};
 use crate::pending::{Conditions, What};
 use crate::reply::Form;
 use bytes::BytesMut;
+use chat_core::profile::MemberInfo;
 use chat_core::protocol::{Code, Command, Joined, Refusal, Reply};
 use chat_core::rooms::{RoomInfo, RoomSummary};
 use chat_core::{Limits, Nick};
@@ -60,10 +61,10 @@ pub(crate) fn answer(
         (
             What::JoinNames(room),
             Reply::Members {
-                nicks, has_more, ..
+                members, has_more, ..
             },
         ) => {
-            write_names(peer, room.as_str(), nicks.iter(), out);
+            write_names(peer, room.as_str(), nicks(members), out);
             if *has_more {
                 return Outcome::More;
             }
@@ -73,12 +74,12 @@ pub(crate) fn answer(
             What::Names(_),
             Reply::Members {
                 room,
-                nicks,
+                members,
                 has_more,
                 ..
             },
         ) => {
-            write_names(peer, room.as_str(), nicks.iter(), out);
+            write_names(peer, room.as_str(), nicks(members), out);
             if *has_more {
                 return Outcome::More;
             }
@@ -117,7 +118,7 @@ pub(crate) fn answer(
         (What::List(conditions), Reply::Rooms { rooms, has_more }) => {
             return write_rooms(peer, conditions, rooms, *has_more, out);
         }
-        (What::Tell(_, form), Reply::DirectSent { to, at, text }) => {
+        (What::Tell(_, form), Reply::DirectSent { to, at, text, .. }) => {
             if let Some(nick) = peer
                 .nick
                 .as_ref()
@@ -136,12 +137,13 @@ pub(crate) fn answer(
             What::Who(who),
             Reply::Members {
                 room,
-                nicks,
+                members,
                 has_more,
                 ..
             },
         ) => {
-            queries::write_who(peer, who, room.as_str(), nicks, out);
+            let nicks: Vec<Nick> = nicks(members).cloned().collect();
+            queries::write_who(peer, who, room.as_str(), &nicks, out);
             if *has_more {
                 return Outcome::More;
             }
@@ -151,12 +153,13 @@ pub(crate) fn answer(
             What::Lookup(lookup),
             Reply::Members {
                 room,
-                nicks,
+                members,
                 has_more,
                 ..
             },
         ) => {
-            lookup.note(room, nicks);
+            let nicks: Vec<Nick> = nicks(members).cloned().collect();
+            lookup.note(room, &nicks);
             if *has_more {
                 return Outcome::More;
             }
@@ -168,6 +171,10 @@ pub(crate) fn answer(
         _ => {}
     }
     Outcome::Done
+}
+
+fn nicks(members: &[MemberInfo]) -> impl Iterator<Item = &Nick> {
+    members.iter().map(|member| &member.nick)
 }
 
 /// Writes why a command was refused, with the numeric that the documents name for it.

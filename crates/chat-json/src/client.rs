@@ -19,7 +19,7 @@ mod web_socket;
 
 pub use builder::{ByteStream, ClientBuilder, Connect, OpenError};
 pub use event::{Event, Message, MessageKind, Room};
-pub use request::{Listing, Present, RequestError};
+pub use request::{Listing, Present, RequestError, Whois};
 
 pub use crate::wire::Why as GapCause;
 pub use chat_core::protocol::IfMissing;
@@ -322,6 +322,44 @@ impl Client {
         };
         let ok = self.call(request, RequestKind::Query).await?;
         Ok(read::<wire::Present<'_>>(&ok)?.into())
+    }
+
+    /// Marks this client as away, with a text for others, or as back with `None`. Returns the text as others see it;
+    /// `None` if the client is not away. After a disconnect, the client is not away until this is called again.
+    ///
+    /// # Errors
+    ///
+    /// See [`RequestError`].
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`say`](Self::say).
+    pub async fn away(&self, text: Option<&str>) -> Result<Option<String>, RequestError> {
+        let request = Request {
+            text: text.map(owned),
+            ..Request::new("away")
+        };
+        let ok = self.call(request, RequestKind::Once).await?;
+        let away = read::<wire::Awayness<'_>>(&ok)?.away;
+        Ok(away.map(|text| request::printable(&text)))
+    }
+
+    /// Returns what is known of the session that has a nick.
+    ///
+    /// # Errors
+    ///
+    /// See [`RequestError`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    pub async fn whois(&self, nick: &str) -> Result<Whois, RequestError> {
+        let request = Request {
+            nick: Some(owned(nick)),
+            ..Request::new("whois")
+        };
+        let ok = self.call(request, RequestKind::Query).await?;
+        Ok(read::<wire::Whois<'_>>(&ok)?.into())
     }
 
     /// Returns all rooms that have members, sorted by name. The client requests the list page by page until it is

@@ -15,7 +15,7 @@ pub mod wire;
 
 pub use client::{
     ByteStream, Client, ClientBuilder, Connect, Event, Events, GapCause, IfMissing, Listing,
-    Message, MessageKind, OpenError, Present, RequestError, Room,
+    Message, MessageKind, OpenError, Present, RequestError, Room, Whois,
 };
 pub use server::{JsonLines, answer, found_messages, page_messages};
 

@@ -8,8 +8,9 @@ mod request;
 
 pub use event::{Entry, Event, Why};
 pub use reply::{
-    Affected, Allowed, Empty, Fault, Histories, Hole, Incoming, Listed, MaskEntry, Modes, Named,
-    Place, Present, Published, Refused, Reply, RoomsList, Sent, Topic, Welcome,
+    Affected, Allowed, Awayness, Empty, Fault, Histories, Hole, Incoming, Listed, MaskEntry, Modes,
+    Named, Place, Present, Profile, Published, Refused, Reply, RoomsList, Sent, Topic, Welcome,
+    Whois,
 };
 pub use request::{Id, JoinRoom, Position, Request};
 

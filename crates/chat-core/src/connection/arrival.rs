@@ -3,6 +3,7 @@
 //! Invariant: a peer that ends its stream before it was greeted, and has sent nothing, is not announced in any room.
 
 use crate::connection::connection::Connection;
+use crate::connection::introduction::Arriving;
 use crate::event::CloseReason;
 use crate::hub::Question;
 use crate::log::{Account, TokenDigest};
@@ -24,17 +25,28 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     /// Begins a session under `given`, the nick that the policy chose. The session is a guest if the policy chose no
     /// nick, or if that nick is not available.
     async fn begin_session(&mut self, given: Option<&str>) -> Result<Session, SessionError> {
-        let session = match self.hub.session(given).await {
+        let account = self.peer.as_ref().and_then(|peer| peer.get::<Account>());
+        let arriving = self.arriving.as_ref();
+        let begin = |nick| {
+            let user_host = arriving.map(|arriving| arriving.user_host.clone());
+            let user_host = user_host.unwrap_or_default();
+            self.hub.begin_session(nick, account.cloned(), user_host)
+        };
+        let session = match begin(given).await {
             Err(SessionError::Nick(error)) if given.is_some() => {
                 tracing::debug!(?error, "the nick that the policy gave can't be had");
-                self.hub.session(None).await
+                begin(None).await
             }
             begun => begun,
         };
         let opener = self.account.as_ref().map(|account| account.address());
         let session = session?.with_opener(opener);
-        let account = self.peer.as_ref().and_then(|peer| peer.get::<Account>());
-        session.set_account(account.cloned());
+        if let Some(arriving) = &self.arriving {
+            // The introduction stays, because the session does not begin if its nick is not available.
+            let introduction = arriving.introduction.clone();
+            self.hub
+                .change_profile(session.shared(), |identity| introduction.apply(identity));
+        }
         Ok(session)
     }
 
@@ -85,7 +97,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
                 }
             }
         }
-        self.draining = None;
+        self.arriving = None;
         let nick = self.session.as_ref().map(Session::nick)?;
         let bytes_max = self.newcomer_bytes();
         let motd = self.hub.motd();
@@ -120,8 +132,9 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     fn begin_to_register(&mut self, dialect: Box<dyn Dialect>) {
         self.conversation.register(dialect);
         if let Some(session) = self.session.take() {
+            let user_host = session.profile().user_host;
             session.close(&CloseReason::Quit(None));
-            self.draining = Some(Box::pin(self.hub.draining()));
+            self.arriving = Some(Arriving::new(&self.hub, user_host));
         }
         self.members.clear();
         self.conversation.let_speak();
@@ -147,7 +160,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         }
         if begun.is_some() {
             self.session = begun;
-            self.draining = None;
+            self.arriving = None;
             self.conversation.registered(Instant::now());
         }
         Ok(())

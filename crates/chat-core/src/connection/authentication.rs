@@ -7,7 +7,7 @@
 use crate::connection::commands::unless_over;
 use crate::connection::connection::Connection;
 use crate::event::CloseReason;
-use crate::hub::authenticator::{Credentials, NotProved};
+use crate::hub::authenticator::{Credentials, NotProved, Secret};
 use crate::log::Account;
 use crate::protocol::{Code, Refusal, Reply};
 use crate::request::{TooSoon, may_ask};
@@ -42,6 +42,31 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             }
             Err(failure) => failure,
         };
+        self.refuse_authentication(failure)
+    }
+
+    /// Makes the session a server operator, if the name and the password are right, and answers. Returns why the
+    /// connection must end, if too many attempts have failed in a row.
+    pub(super) async fn operate(
+        &mut self,
+        name: &str,
+        password: Secret<'_>,
+    ) -> Result<Option<CloseReason>, Refusal> {
+        let (hub, peer) = (self.hub.clone(), self.peer.clone().unwrap_or_default());
+        let checking = async { hub.check_operator(&peer, name, &password).await };
+        match self.in_turn(checking).await {
+            Ok(()) => {
+                self.conversation.authenticated();
+                self.become_operator(name)?;
+                Ok(None)
+            }
+            Err(failure) => self.refuse_authentication(failure),
+        }
+    }
+
+    /// Charges a failed attempt, and returns its refusal. If too many attempts have failed in a row, answers and returns
+    /// why the connection must end.
+    fn refuse_authentication(&mut self, failure: Failure) -> Result<Option<CloseReason>, Refusal> {
         let refusal = match failure {
             Failure::Credentials(NotProved::Wrong(error)) => {
                 let refusal = Refusal::denied(&error.to_string(), self.hub.limits());
@@ -71,10 +96,19 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         Err(refusal)
     }
 
-    /// Waits until the hub may run another authentication, then asks the authenticator for the account. The connection
-    /// continues to write output while it waits for the hub and for the authenticator.
+    /// Asks the authenticator for the account.
     async fn find_account(&mut self, credentials: Credentials<'_>) -> Result<Account, Failure> {
-        let peer = self.peer.clone().unwrap_or_default();
+        let (hub, peer) = (self.hub.clone(), self.peer.clone().unwrap_or_default());
+        let finding = async { hub.authenticate(&peer, credentials).await };
+        self.in_turn(finding).await
+    }
+
+    /// Waits until the hub may run another authentication, then runs `finding`. The connection continues to write
+    /// output while it waits.
+    async fn in_turn<T>(
+        &mut self,
+        finding: impl Future<Output = Result<T, NotProved>>,
+    ) -> Result<T, Failure> {
         let (hub, address) = (&self.hub, self.account.as_ref());
         let finding = async {
             may_ask(address).map_err(Failure::TooSoon)?;
@@ -82,8 +116,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             // Other attempts from the same address may have failed while this attempt waited, so the address is checked
             // again.
             may_ask(address).map_err(Failure::TooSoon)?;
-            let found = hub.authenticate(&peer, credentials).await;
-            found.map_err(Failure::Credentials)
+            finding.await.map_err(Failure::Credentials)
         };
         let finding = async {
             tokio::select! {

@@ -114,6 +114,18 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
                 return Ok(Outcome::Close(CloseReason::Quit(reason.await)));
             }
             Command::OptionsChanged => self.apply_options(),
+            Command::Operate { name, password } => {
+                if let Some(reason) = Box::pin(self.operate(&name, password)).await? {
+                    return Ok(Outcome::Close(reason));
+                }
+            }
+            Command::Away { .. }
+            | Command::SetProfile { .. }
+            | Command::Whois { .. }
+            | Command::Whowas { .. }
+            | Command::Online { .. }
+            | Command::Watch { .. }
+            | Command::Disconnect { .. } => self.execute_about_sessions(command).await?,
             // Never reached: the conversation turns these commands into drafts, which `publishing.rs` handles.
             Command::Say { .. }
             | Command::Act { .. }
@@ -133,13 +145,15 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
 
     async fn tell(&mut self, to: &str, kind: DirectKind, text: &str) -> Result<(), Refusal> {
         let text = self.ask(Question::Tell { to, text }, text).await?;
-        let nick = self.session()?.nick();
+        let session = Arc::clone(self.session()?.shared());
         let at = self.hub.now();
-        let to = self.hub.tell_as(nick, to, kind, &text).await?;
+        let to = self.hub.tell_from(&session, to, kind, &text).await?;
+        let away = self.hub.away(to.as_str());
         self.reply(&Reply::DirectSent {
             to: &to,
             at,
             text: &text::clean(&text),
+            away: away.as_deref(),
         });
         Ok(())
     }
@@ -222,9 +236,11 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         // room.
         self.charge(Cost::lines(rooms.len().saturating_sub(1)));
         let nick = self.session()?.nick();
+        let user_host = self.session()?.profile().user_host;
         let hub = self.hub.clone();
         self.reply(&Reply::Welcome {
             nick: &nick,
+            user_host: &user_host,
             rooms: &joined,
             limits: hub.limits(),
             lobby: hub.lobby(),

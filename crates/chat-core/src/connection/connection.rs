@@ -7,6 +7,7 @@
 use crate::admission::{AddressAccount, Cost};
 use crate::connection::conversation::Conversation;
 use crate::connection::dialects::Dialects;
+use crate::connection::introduction::Arriving;
 use crate::connection::listing::Listing;
 use crate::connection::replay::Replaying;
 use crate::connection::transport::{Read, ReadSize, Transport, waiting_max};
@@ -29,7 +30,6 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
-use tokio_util::sync::WaitForCancellationFutureOwned;
 
 /// Returns whether the Tokio runtime has timers. Tokio reports missing timers only by a panic. The panic is caught, but
 /// its message appears on standard error.
@@ -138,8 +138,8 @@ pub(super) struct Connection<R> {
     pub(super) replays: VecDeque<Replaying>,
     /// The list of a room's members that is being written. Live events are held back until the list is complete.
     pub(super) listing: Option<Box<Listing>>,
-    /// Completes when the hub drains. `None` while there is a session, because the hub closes sessions itself.
-    pub(super) draining: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
+    /// What is needed until the session begins. `None` while there is a session.
+    pub(super) arriving: Option<Box<Arriving>>,
     /// Completes at the connection's next deadline; `None` if there is no deadline.
     pub(super) timer: Option<Pin<Box<Sleep>>>,
 }
@@ -148,7 +148,7 @@ pub(super) struct Connection<R> {
 enum Wake {
     /// Input is ready to be processed, or has ended.
     Input,
-    /// Direct messages are ready.
+    /// Direct messages or news of watched nicks are ready.
     Mail,
     /// The stream has accepted all output, except the output of rooms that is held back. The connection must now write
     /// a replay, a list of members, or the reply to a published message.
@@ -172,6 +172,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         opened: Instant,
     ) -> Self {
         let now = Instant::now();
+        let user_host = hub.user_host(peer.address().map(|address| address.ip()));
         Self {
             members: Vec::new(),
             session: None,
@@ -181,7 +182,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             conversation: Conversation::new(hub.limits(), opened, now),
             replays: VecDeque::new(),
             listing: None,
-            draining: Some(Box::pin(hub.draining())),
+            arriving: Some(Arriving::new(&hub, user_host)),
             timer: None,
             dialects,
             hub,
@@ -234,8 +235,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             return Poll::Ready(Wake::Close(CloseReason::Broken));
         }
         let is_full = progress.waiting >= waiting_max(self.hub.limits());
-        if let Some(draining) = &mut self.draining
-            && draining.as_mut().poll(cx).is_ready()
+        if let Some(arriving) = &mut self.arriving
+            && arriving.draining.as_mut().poll(cx).is_ready()
         {
             return Poll::Ready(Wake::Close(CloseReason::Draining));
         }
@@ -243,7 +244,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             if let Poll::Ready(reason) = session.poll_closing(cx) {
                 return Poll::Ready(Wake::Close(reason));
             }
-            if !is_full && session.has_direct() {
+            if !is_full && session.has_mail() {
                 return Poll::Ready(Wake::Mail);
             }
         }
@@ -345,7 +346,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         self.work(next).await
     }
 
-    /// Writes the direct messages in the session's mailbox, until the output reaches the maximum that may wait for the
+    /// Writes the direct messages and the news of watched nicks in the session's mailbox, until the output reaches the maximum that may wait for the
     /// peer.
     pub(super) fn write_mail(&mut self) {
         let waiting_max = waiting_max(self.hub.limits());
@@ -358,6 +359,11 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             && let Some(direct) = session.take_direct()
         {
             dialect.direct(&direct, &mut out);
+        }
+        while out.len() < waiting_max
+            && let Some(status) = session.take_watched()
+        {
+            dialect.watched(&status, &mut out);
         }
         self.send(out);
     }

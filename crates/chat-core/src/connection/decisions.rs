@@ -74,6 +74,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             },
             session: self.session.as_ref().map(Session::id),
             nick: self.session.as_ref().map(Session::nick),
+            is_operator: self.session.as_ref().is_some_and(Session::is_operator),
         })
     }
 
@@ -120,6 +121,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         if !self.sees_members(&info.room) {
             info.nicks = Vec::new();
             info.roles = Vec::new();
+            info.away = Vec::new();
         }
         info
     }

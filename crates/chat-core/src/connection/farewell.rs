@@ -86,7 +86,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
                 .await;
         }
         self.write_owed_out_of_place();
-        while self.session.as_ref().is_some_and(Session::has_direct)
+        while self.session.as_ref().is_some_and(Session::has_mail)
             && self.conversation.dialect().is_some()
         {
             self.write_mail();

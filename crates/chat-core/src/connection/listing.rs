@@ -7,6 +7,7 @@
 //! the pages are written are announced after the list, unless the room has too many members for announcements.
 
 use crate::connection::connection::Connection;
+use crate::event::MemberInfo;
 use crate::log::SessionId;
 use crate::name::{Nick, RoomName};
 use crate::protocol::{Refusal, Reply};
@@ -77,17 +78,14 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         let has_more = listed.len() > PAGE;
         listed.truncate(PAGE);
         listing.after = listed.last().map(|last| last.session);
-        let is_new =
-            |listed: &Listed| !listed.is_shared || listing.shared.insert(listed.nick.clone());
+        let is_new = |listed: &Listed| {
+            !listed.is_shared || listing.shared.insert(listed.member.nick.clone())
+        };
         listed.retain(is_new);
-        let (nicks, roles): (Vec<Nick>, Vec<_>) = listed
-            .into_iter()
-            .map(|listed| (listed.nick, listed.role))
-            .unzip();
+        let members: Vec<MemberInfo> = listed.into_iter().map(|listed| listed.member).collect();
         self.reply(&Reply::Members {
             room: &listing.room,
-            nicks: &nicks,
-            roles: &roles,
+            members: &members,
             has_more,
         });
         has_more

@@ -1,6 +1,6 @@
 //! A message to a single session.
 
-use crate::log::Timestamp;
+use crate::log::{Timestamp, UserHost};
 use crate::name::{Nick, RoomName};
 use std::sync::Arc;
 
@@ -16,6 +16,8 @@ pub struct Direct {
     pub text: Arc<str>,
     /// What the message is.
     pub kind: DirectKind,
+    /// The sender's user name and host; `None` if the program sent the message.
+    pub user_host: Option<UserHost>,
 }
 
 /// What a direct message is.
@@ -49,6 +51,7 @@ impl Direct {
             at,
             text,
             kind: DirectKind::Said,
+            user_host: None,
         }
     }
 
@@ -56,6 +59,13 @@ impl Direct {
     #[must_use]
     pub fn of_kind(mut self, kind: DirectKind) -> Self {
         self.kind = kind;
+        self
+    }
+
+    /// Sets the sender's user name and host. By default there are none.
+    #[must_use]
+    pub fn with_user_host(mut self, user_host: Option<UserHost>) -> Self {
+        self.user_host = user_host;
         self
     }
 
@@ -67,6 +77,7 @@ impl Direct {
             at,
             text: Arc::default(),
             kind: DirectKind::Invitation(room),
+            user_host: None,
         }
     }
 }

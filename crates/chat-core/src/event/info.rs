@@ -21,6 +21,8 @@ pub struct RoomInfo {
     pub nicks: Vec<Nick>,
     /// Those of [`nicks`](Self::nicks) that have a role in the room, and their roles.
     pub roles: Vec<(Nick, Role)>,
+    /// Those of `nicks` that are away. A nick that several sessions share is not among them.
+    pub away: Vec<Nick>,
     /// The topic; empty if the room has no topic.
     pub topic: Arc<str>,
     /// Who set or removed the topic last, and when; `None` if this is unknown.

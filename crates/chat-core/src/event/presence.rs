@@ -1,5 +1,6 @@
 //! Changes of who is in a room, and why sessions end.
 
+use crate::event::profile::Profile;
 use crate::log::SessionId;
 use crate::name::{Nick, RoomName};
 use std::fmt;
@@ -28,23 +29,22 @@ pub struct Presence {
     /// announce the change with the same number, and no other change of the session has that number. A program that
     /// sees several rooms can thus show the change once. `None` if only this room announces the change.
     pub number: Option<NonZeroU32>,
+    /// What is known of the session besides its nick, after the change.
+    pub profile: Profile,
 }
 
 impl Presence {
-    /// Creates a change without a [`number`](Self::number), for tests of a dialect.
+    /// Creates a change without a [`number`](Self::number), of a session with the default profile, for tests of a
+    /// dialect.
     #[must_use]
-    pub const fn new(
-        room: RoomName,
-        session: SessionId,
-        nick: Nick,
-        change: PresenceChange,
-    ) -> Self {
+    pub fn new(room: RoomName, session: SessionId, nick: Nick, change: PresenceChange) -> Self {
         Self {
             room,
             session,
             nick,
             change,
             number: None,
+            profile: Profile::default(),
         }
     }
 }
@@ -81,6 +81,17 @@ pub enum PresenceChange {
     /// The session left the room, which now has at most three quarters of [`Limits::announce`](crate::Limits::announce)
     /// members. The room announces each change again.
     Unhushed,
+    /// The session is away, or has come back.
+    Away {
+        /// The message that the session has left; `None` if it has come back.
+        message: Option<Arc<str>>,
+    },
+    /// Something else that is known of the session has changed: its user name, its host, its account or its real name.
+    /// [`Presence::profile`] holds the new values.
+    ProfileChanged {
+        /// The values before the change.
+        was: Box<Profile>,
+    },
 }
 
 /// Why a session ended.

@@ -100,7 +100,7 @@ pub enum Credentials<'a> {
 impl Credentials<'_> {
     /// Copies the credentials, so that they no longer borrow the line that they were read from.
     pub(crate) fn into_owned(self) -> Credentials<'static> {
-        let own = |secret: Secret<'_>| Secret(Cow::Owned(secret.0.into_owned()));
+        let own = Secret::into_owned;
         match self {
             Self::Peer => Credentials::Peer,
             Self::Password { account, password } => Credentials::Password {
@@ -121,6 +121,11 @@ impl<'a> Secret<'a> {
     #[must_use]
     pub fn new(secret: impl Into<Cow<'a, str>>) -> Self {
         Self(secret.into())
+    }
+
+    /// Copies the secret, so that it no longer borrows the line that it was read from.
+    pub(crate) fn into_owned(self) -> Secret<'static> {
+        Secret(Cow::Owned(self.0.into_owned()))
     }
 
     /// Returns the secret itself.

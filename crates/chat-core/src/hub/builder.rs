@@ -2,12 +2,16 @@
 
 use crate::admission::{ConnectionLimiter, SpareConnections};
 use crate::hub::authenticator::{Authenticator, DynAuthenticator};
+use crate::hub::cloak::{Cloak, HostOf};
+use crate::hub::ended::Ended;
 use crate::hub::hub::{Hub, Inner};
 use crate::hub::local_roster::LocalRoster;
+use crate::hub::operators::{DynOperators, Operators};
 use crate::hub::policy::{DynPolicy, InOrder, Policy};
 use crate::hub::rooms::Rooms;
 use crate::hub::roster::{DynRoster, Roster};
 use crate::hub::session_table::Sessions;
+use crate::hub::watching::Watches;
 use crate::limits::Limits;
 use crate::log::{DynJournal, Journal, Keys, MemoryJournal, SessionId, Timestamp};
 use crate::log_gate::LogGate;
@@ -16,6 +20,7 @@ use crate::room::{Feed, RoomContext, SearchQueue};
 use crate::sync::{Mutex, Turns};
 use crate::text;
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use tokio::sync::Semaphore;
@@ -32,6 +37,8 @@ pub struct HubBuilder {
     motd: Vec<String>,
     policies: Vec<Arc<dyn DynPolicy>>,
     authenticator: Option<Arc<dyn DynAuthenticator>>,
+    cloak: Option<HostOf>,
+    operators: Option<Arc<dyn DynOperators>>,
     roster: Option<Box<dyn DynRoster>>,
     delivery_tasks: usize,
     incarnation: u32,
@@ -91,6 +98,29 @@ impl HubBuilder {
         self
     }
 
+    /// Sets who may become a server operator. Without it, no peer may.
+    #[must_use]
+    pub fn operators(mut self, operators: impl Operators) -> Self {
+        self.operators = Some(Arc::new(operators));
+        self
+    }
+
+    /// Sets the function that returns the host which other members see of a peer, from the peer's address. The host
+    /// should hide the address. Characters that a host can't have are removed, and what is longer than
+    /// [`UserHost::HOST_BYTES_MAX`](crate::log::UserHost::HOST_BYTES_MAX) is cut off.
+    ///
+    /// By default, the host is a keyed hash of the address and of its networks, such as `h3xk2mp0.9f0c2d7e.kq4z8w2a.ip`:
+    /// the parts stand for the address, its /24 and its /16, or for the /64, /48 and /32 of an IPv6 address. So a mask
+    /// can match a network. The key is random: after a restart, and on another node, an address has another host. A
+    /// program that stores masks, or has several nodes, sets a function with a key of its own.
+    ///
+    /// A session with an account has the host `ACCOUNT.account` instead, and a session without an address `local`.
+    #[must_use]
+    pub fn cloak(mut self, host_of: impl Fn(IpAddr) -> String + Send + Sync + 'static) -> Self {
+        self.cloak = Some(Box::new(host_of));
+        self
+    }
+
     /// Sets the roster, which knows which session owns each nick and which rooms each session is in. The default is a
     /// [`LocalRoster`], for hubs that share no sessions.
     #[must_use]
@@ -145,6 +175,8 @@ impl HubBuilder {
             motd,
             mut policies,
             authenticator,
+            cloak,
+            operators,
             roster,
             delivery_tasks,
             incarnation,
@@ -183,6 +215,10 @@ impl HubBuilder {
             policy,
             authenticator,
             policy_log: LogGate::default(),
+            cloak: Cloak::new(cloak),
+            operators,
+            ended: Ended::default(),
+            watches: Watches::default(),
             participants: Sessions::new(roster.follow()),
             roster,
             openings: Turns::default(),
@@ -230,6 +266,8 @@ impl Default for HubBuilder {
             motd: Vec::new(),
             policies: Vec::new(),
             authenticator: None,
+            cloak: None,
+            operators: None,
             incarnation: 0,
             roster: None,
             delivery_tasks: std::thread::available_parallelism().map_or(1, usize::from),

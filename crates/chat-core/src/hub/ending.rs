@@ -10,7 +10,7 @@ impl Hub {
     /// Ends a session: the session leaves its rooms, and its nick becomes free. Returns `false` if the session had
     /// already ended.
     pub(crate) fn end(&self, session: &Participant, reason: &CloseReason) -> bool {
-        session.end(
+        let ended = session.end(
             reason,
             |room| self.let_go(room),
             |nick| {
@@ -19,7 +19,12 @@ impl Hub {
                 self.0.participants.remove(session.id());
                 self.roster().publish(session.id(), Err(reason.clone()));
             },
-        )
+        );
+        if ended {
+            self.unwatch_all(session);
+            self.note_gone(session, &session.nick());
+        }
+        ended
     }
 
     /// Takes a session out of a room.

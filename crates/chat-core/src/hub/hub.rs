@@ -4,12 +4,16 @@
 
 use crate::admission::{ConnectionLimiter, SpareConnections};
 use crate::event::CloseReason;
-use crate::hub::authenticator::{AuthError, Credentials, DynAuthenticator, NotProved};
+use crate::hub::authenticator::{AuthError, Credentials, DynAuthenticator, NotProved, Secret};
 use crate::hub::builder::HubBuilder;
+use crate::hub::cloak::Cloak;
+use crate::hub::ended::Ended;
+use crate::hub::operators::DynOperators;
 use crate::hub::policy::DynPolicy;
 use crate::hub::rooms::Rooms;
 use crate::hub::roster::DynRoster;
 use crate::hub::session_table::Sessions;
+use crate::hub::watching::Watches;
 use crate::limits::Limits;
 use crate::log::{Account, DynJournal, JournalError, Keys, SessionId, Timestamp};
 use crate::log_gate::LogGate;
@@ -64,6 +68,10 @@ pub(super) struct Inner {
     /// Limits how many authentications run at the same time.
     pub(super) authenticating: Semaphore,
     pub(super) policy_log: LogGate,
+    pub(super) cloak: Cloak,
+    pub(super) operators: Option<Arc<dyn DynOperators>>,
+    pub(super) ended: Ended,
+    pub(super) watches: Watches,
     pub(super) roster: Box<dyn DynRoster>,
     pub(super) participants: Sessions,
     pub(super) rooms: Mutex<Rooms>,
@@ -307,6 +315,33 @@ impl Hub {
         }
     }
 
+    /// Checks whether a peer may become a server operator. The caller must hold [a permit](Self::turn_to_authenticate).
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the name or the password is wrong, or if they could not be checked.
+    pub(crate) async fn check_operator(
+        &self,
+        peer: &Peer,
+        name: &str,
+        password: &Secret<'_>,
+    ) -> Result<(), NotProved> {
+        let Some(operators) = &self.0.operators else {
+            return Err(NotProved::Unknown("this server has no operators"));
+        };
+        let checking = Arc::clone(operators).check(peer, name, password);
+        let checked = tokio::time::timeout(self.limits().policy_timeout, checking).await;
+        match checked.ok().flatten() {
+            Some(checked) => checked.map_err(NotProved::Wrong),
+            None => {
+                self.note_policy_failure();
+                Err(NotProved::Unknown(
+                    "operators can't be looked up now, try again",
+                ))
+            }
+        }
+    }
+
     /// Waits for a turn to authenticate. The turn ends when the permit is dropped. Returns `None` if no turn comes
     /// within [`Limits::policy_timeout`].
     pub(crate) async fn turn_to_authenticate(&self) -> Option<SemaphorePermit<'_>> {
@@ -336,10 +371,13 @@ impl Hub {
         self.0.authenticator.is_some()
     }
 
-    /// Returns whether a connection must keep this `Peer`. It must if the hub has a policy or an authenticator, or if
-    /// the program has proved the peer's account.
+    /// Returns whether a connection must keep this `Peer`. It must if the hub has a policy, an authenticator or
+    /// operators, or if the program has proved the peer's account.
     pub(crate) fn is_interested_in(&self, peer: &Peer) -> bool {
-        self.0.policy.is_some() || self.0.authenticator.is_some() || peer.get::<Account>().is_some()
+        self.0.policy.is_some()
+            || self.0.authenticator.is_some()
+            || self.0.operators.is_some()
+            || peer.get::<Account>().is_some()
     }
 
     /// Counts a failure of the policy or of the authenticator: a panic, or no answer in time. Logs such failures once a

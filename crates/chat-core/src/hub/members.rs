@@ -127,6 +127,7 @@ impl Hub {
         let command = RosterCommand::Invite {
             room: room.name.clone(),
             by: by.nick(),
+            user_host: Some(by.user_host()),
             at: self.now(),
         };
         let invited = self.command(nick, &command).await;

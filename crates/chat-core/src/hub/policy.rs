@@ -161,6 +161,20 @@ pub trait Policy: Send + Sync + 'static {
         let _ = (who, reason);
         ready(Decision::Allow)
     }
+
+    /// Decides whether the peer may leave this message for others while it is away. [`Decision::Change`] replaces the
+    /// message. The hub does not ask when the peer comes back.
+    fn set_away(&self, who: &Visitor, message: &str) -> impl Future<Output = Decision> + Send {
+        let _ = (who, message);
+        ready(Decision::Allow)
+    }
+
+    /// Decides whether the peer may have this real name, which may be empty. [`Decision::Change`] replaces the name. The
+    /// peer may set it before it is admitted.
+    fn set_real_name(&self, who: &Visitor, name: &str) -> impl Future<Output = Decision> + Send {
+        let _ = (who, name);
+        ready(Decision::Allow)
+    }
 }
 
 /// The peer that a request comes from.
@@ -181,6 +195,8 @@ pub struct Visitor {
     /// The peer's nick; `None` before the peer is admitted. A [`Guest`](crate::Guest) has a nick only while it
     /// publishes.
     pub nick: Option<Nick>,
+    /// Whether the peer's session is a server operator.
+    pub is_operator: bool,
 }
 
 /// The answer of a [`Policy`].
@@ -240,6 +256,12 @@ pub(crate) enum Question<'a> {
     Quit {
         reason: &'a str,
     },
+    Away {
+        message: &'a str,
+    },
+    RealName {
+        name: &'a str,
+    },
 }
 
 impl<'a> Question<'a> {
@@ -260,6 +282,8 @@ impl<'a> Question<'a> {
             Self::History { room } => Self::History { room },
             Self::Search { room, .. } => Self::Search { room, text: to },
             Self::Quit { .. } => Self::Quit { reason: to },
+            Self::Away { .. } => Self::Away { message: to },
+            Self::RealName { .. } => Self::RealName { name: to },
         }
     }
 }
@@ -350,6 +374,8 @@ impl<P: Policy> DynPolicy for P {
                 Question::History { room } => self.history(&who, room).await,
                 Question::Search { room, text } => self.search(&who, room, text).await,
                 Question::Quit { reason } => self.quit(&who, reason).await,
+                Question::Away { message } => self.set_away(&who, message).await,
+                Question::RealName { name } => self.set_real_name(&who, name).await,
             }
         };
         Box::pin(AssertUnwindSafe(decision).catch_unwind().map(Result::ok))

@@ -135,7 +135,10 @@ impl Hub {
             Some(room) => room.nicks(),
             None => {
                 let elsewhere = self.0.participants.elsewhere_in(&key);
-                elsewhere.into_iter().map(|(_, nick, _)| nick).collect()
+                elsewhere
+                    .into_iter()
+                    .map(|(_, session)| session.nick)
+                    .collect()
             }
         }
     }

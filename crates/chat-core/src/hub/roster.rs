@@ -5,8 +5,8 @@
 //! the same shape. A nick is claimed under both its key and its shape, or under neither. So no two owners have nicks
 //! that compare equal or look alike.
 
-use crate::event::{CloseReason, Direct};
-use crate::log::{Account, SessionId, Timestamp, TokenDigest};
+use crate::event::{CloseReason, Direct, Profile};
+use crate::log::{Account, SessionId, Timestamp, TokenDigest, UserHost};
 use crate::name::{NameRules, Nick, RoomName};
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
@@ -118,13 +118,13 @@ pub struct Claimed {
     pub replaced: Vec<SessionId>,
 }
 
-/// The nick, the account and the rooms of a session.
+/// The nick and the rooms of a session, and what else other nodes know of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SessionPresence {
     /// The session's nick.
     pub nick: Nick,
-    /// The account of the session; `None` if it has none.
-    pub account: Option<Account>,
+    /// The session's account, its user name and host, whether it is away, and what else it shows to others.
+    pub profile: Profile,
     /// The session's rooms.
     pub rooms: Vec<RoomName>,
 }
@@ -153,6 +153,8 @@ pub enum RosterCommand {
         room: RoomName,
         /// The nick of the member that invites the session.
         by: Nick,
+        /// The user name and the host of that member; `None` if they are unknown.
+        user_host: Option<UserHost>,
         /// The time at which the hub accepted the invitation.
         at: Timestamp,
     },

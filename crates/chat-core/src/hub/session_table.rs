@@ -2,11 +2,12 @@
 //!
 //! Invariant: a session of this hub is listed from the moment it has its nick until it ends.
 
+use crate::event::MemberInfo;
 use crate::event::RoomSummary;
 use crate::hub::roster::{RosterEvent, SessionPresence};
-use crate::log::{Account, SessionId};
+use crate::log::SessionId;
 use crate::name::{Nick, RoomName};
-use crate::room::{Listed, Participant};
+use crate::room::{Elsewhere as InRoom, Listed, Participant};
 use crate::sync::Mutex;
 use futures::stream::BoxStream;
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -65,15 +66,18 @@ impl Sessions {
     }
 
     /// Returns the members of a room that are on other nodes.
-    pub(super) fn elsewhere_in(&self, key: &str) -> Vec<(SessionId, Nick, Option<Account>)> {
+    pub(super) fn elsewhere_in(&self, key: &str) -> Vec<(SessionId, InRoom)> {
         let elsewhere = self.elsewhere.lock();
         let members = elsewhere.by_room.get(key).map(|(_, members)| members);
         let members = members.into_iter().flatten();
         members
             .map(|(who, nick)| {
                 let session = elsewhere.sessions.get(who);
-                let account = session.and_then(|session| session.account.clone());
-                (*who, nick.clone(), account)
+                let session = InRoom {
+                    nick: nick.clone(),
+                    profile: session.map_or_else(Default::default, |now| now.profile.clone()),
+                };
+                (*who, session)
             })
             .collect()
     }
@@ -93,12 +97,14 @@ impl Sessions {
         };
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         let members = members.range((from, Bound::Unbounded)).take(limit);
-        let listed = |(session, nick): (&SessionId, &Nick)| Listed {
-            session: *session,
-            nick: nick.clone(),
-            is_shared: true,
-            // The roles are known to the room, which is not open here.
-            role: None,
+        let listed = |(session, nick): (&SessionId, &Nick)| {
+            let known = elsewhere.sessions.get(session);
+            let profile = known.map_or_else(Default::default, |now| now.profile.clone());
+            Listed {
+                session: *session,
+                member: MemberInfo::new(nick.clone(), profile),
+                is_shared: true,
+            }
         };
         members.map(listed).collect()
     }

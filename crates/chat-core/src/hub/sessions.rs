@@ -76,6 +76,7 @@ impl Hub {
             .here
             .lock()
             .insert(session.id(), Arc::clone(session));
+        self.note_nick(&session.nick());
         if sessions.is_shared
             && let Some(events) = sessions.events.lock().take()
         {
@@ -84,7 +85,7 @@ impl Hub {
         }
     }
 
-    /// Publishes the nick, the account and the rooms of a session to other nodes.
+    /// Publishes the nick, the profile and the rooms of a session to other nodes.
     pub(crate) fn publish_presence(&self, session: &Participant) {
         if !self.0.participants.is_shared || session.has_ended() {
             return;
@@ -92,7 +93,7 @@ impl Hub {
         let rooms = session.joined_rooms().into_iter();
         let presence = SessionPresence {
             nick: session.nick(),
-            account: session.account(),
+            profile: session.profile(),
             rooms: rooms.map(|room| room.name.clone()).collect(),
         };
         self.roster().publish(session.id(), Ok(presence));
@@ -169,9 +170,14 @@ impl Hub {
             RosterCommand::Remove { room, reason, by } => {
                 self.remove_from(room.as_str(), session, reason, by)
             }
-            RosterCommand::Invite { room, by, at } => {
+            RosterCommand::Invite {
+                room,
+                by,
+                user_host,
+                at,
+            } => {
                 let key = self.fold(room.as_str());
-                let invitation = Direct::invitation(by, at, room);
+                let invitation = Direct::invitation(by, at, room).with_user_host(user_host);
                 let mailbox = self.limits().mailbox.get();
                 let delivered = session.deliver(invitation, mailbox);
                 delivered.map_err(|MailboxFull| TellError::MailboxFull(nick.clone()))?;
@@ -224,7 +230,7 @@ impl Hub {
             .iter()
             .map(|room| (self.fold(room.as_str()).into(), room.clone()))
             .collect();
-        let (nick, account) = (now.nick.clone(), now.account.clone());
+        let (nick, profile) = (now.nick.clone(), now.profile.clone());
         let was = {
             let mut elsewhere = self.0.participants.elsewhere.lock();
             let was = elsewhere.sessions.insert(who, now);
@@ -246,15 +252,20 @@ impl Hub {
                 self.in_open_room(&key, |room| room.leave_elsewhere(who, None));
             }
         }
+        let had = was.as_ref().map(|was| &was.nick);
+        if had != Some(&nick) {
+            had.iter().for_each(|had| self.note_nick(had));
+            self.note_nick(&nick);
+        }
         for (key, _) in &rooms {
             self.in_open_room(key, |room| {
-                room.enter_elsewhere(who, &nick, account.as_ref())
+                room.enter_elsewhere(who, &nick, &profile);
             });
         }
     }
 
     fn ended_elsewhere(&self, who: SessionId, reason: &CloseReason) {
-        let rooms: Vec<String> = {
+        let (rooms, nick) = {
             let mut elsewhere = self.0.participants.elsewhere.lock();
             let Some(was) = elsewhere.sessions.remove(&who) else {
                 return;
@@ -262,8 +273,9 @@ impl Hub {
             let keys = was.rooms.iter().map(|room| self.fold(room.as_str()));
             let keys: Vec<_> = keys.collect();
             keys.iter().for_each(|key| elsewhere.leave(who, key));
-            keys
+            (keys, was.nick)
         };
+        self.note_nick(&nick);
         for key in rooms {
             let reason = Some(reason.clone());
             self.in_open_room(&key, |room| room.leave_elsewhere(who, reason));

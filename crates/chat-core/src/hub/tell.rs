@@ -3,7 +3,9 @@
 use crate::event::{Direct, DirectKind};
 use crate::hub::hub::Hub;
 use crate::hub::roster::{RosterCommand, TellError};
+use crate::log::UserHost;
 use crate::name::Nick;
+use crate::room::Participant;
 use crate::text;
 
 impl Hub {
@@ -38,6 +40,29 @@ impl Hub {
         kind: DirectKind,
         text: &str,
     ) -> Result<Nick, TellError> {
+        self.tell_with(from, None, to, kind, text).await
+    }
+
+    /// As [`tell_as`](Self::tell_as), in the name of a session.
+    pub(crate) async fn tell_from(
+        &self,
+        from: &Participant,
+        to: &str,
+        kind: DirectKind,
+        text: &str,
+    ) -> Result<Nick, TellError> {
+        let user_host = Some(from.user_host());
+        self.tell_with(from.nick(), user_host, to, kind, text).await
+    }
+
+    async fn tell_with(
+        &self,
+        from: Nick,
+        user_host: Option<UserHost>,
+        to: &str,
+        kind: DirectKind,
+        text: &str,
+    ) -> Result<Nick, TellError> {
         let limit = self.limits().text_bytes.get();
         if text.len() > limit {
             return Err(TellError::TooLong(limit));
@@ -51,6 +76,7 @@ impl Hub {
             at: self.now(),
             text: clean.into(),
             kind,
+            user_host,
         };
         let nick = self.command(to, &RosterCommand::Tell(direct)).await?;
         self.counters().directs.add(1);

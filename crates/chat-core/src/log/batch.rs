@@ -6,6 +6,7 @@ use crate::log::account::Account;
 use crate::log::key::{Key, Owner, TokenDigest};
 use crate::log::kind::Kind;
 use crate::log::position::{Seq, SessionId, Timestamp};
+use crate::log::user_host::UserHost;
 use crate::name::{Nick, RoomName};
 use std::fmt;
 use std::ops::Range;
@@ -17,6 +18,7 @@ pub struct Batch {
     pub(super) room: RoomName,
     pub(super) author: SessionId,
     pub(super) account: Option<Account>,
+    pub(super) user_host: Option<UserHost>,
     pub(super) from: Nick,
     pub(super) at: Timestamp,
     pub(super) text: String,
@@ -41,6 +43,13 @@ impl Batch {
     #[must_use]
     pub const fn account(&self) -> Option<&Account> {
         self.account.as_ref()
+    }
+
+    /// Returns the user name and the host that the author's session had. Journals do not store them: `None` if the
+    /// batch was read from a store, or if another hub has appended it.
+    #[must_use]
+    pub const fn user_host(&self) -> Option<&UserHost> {
+        self.user_host.as_ref()
     }
 
     /// Returns the nick that the author had.
@@ -253,6 +262,13 @@ impl Message {
     #[must_use]
     pub fn account(&self) -> Option<&Account> {
         self.batch.account.as_ref()
+    }
+
+    /// Returns the user name and the host that the author's session had; `None` if they are unknown. See
+    /// [`Batch::user_host`].
+    #[must_use]
+    pub fn user_host(&self) -> Option<&UserHost> {
+        self.batch.user_host.as_ref()
     }
 
     /// Returns the nick that the author had.

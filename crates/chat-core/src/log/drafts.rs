@@ -7,6 +7,7 @@ use crate::log::batch::{Batch, Entry, OWNER_MARK};
 use crate::log::key::{Key, Owner, TokenDigest};
 use crate::log::kind::Kind;
 use crate::log::position::{Seq, SessionId, Timestamp};
+use crate::log::user_host::UserHost;
 use crate::name::{Nick, RoomName};
 use crate::text;
 
@@ -15,6 +16,7 @@ use crate::text;
 pub struct Drafts {
     author: SessionId,
     account: Option<Account>,
+    user_host: Option<UserHost>,
     from: Nick,
     at: Timestamp,
     text: String,
@@ -29,6 +31,7 @@ impl Drafts {
         Self {
             author,
             account: None,
+            user_host: None,
             from,
             at,
             text: String::new(),
@@ -46,6 +49,14 @@ impl Drafts {
     #[must_use]
     pub fn with_account(mut self, account: Option<Account>) -> Self {
         self.account = account;
+        self
+    }
+
+    /// Sets the user name and the host of the author. By default they are unknown. A journal does not store them: the
+    /// batch that [`number`](Self::number) creates has them, and a batch that is read from the store has not.
+    #[must_use]
+    pub fn with_user_host(mut self, user_host: UserHost) -> Self {
+        self.user_host = Some(user_host);
         self
     }
 
@@ -220,6 +231,7 @@ impl Drafts {
         let Self {
             author,
             account,
+            user_host,
             from,
             at,
             text,
@@ -230,6 +242,7 @@ impl Drafts {
             room,
             author,
             account,
+            user_host,
             from,
             at,
             text,

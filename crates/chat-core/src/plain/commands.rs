@@ -38,13 +38,14 @@ struct Entry {
 }
 
 #[rustfmt::skip]
-const COMMANDS: [Entry; 25] = [
+const COMMANDS: [Entry; 27] = [
     Entry { name: "help", arguments: "[COMMAND]", does: "lists the commands, or explains one", parse: parse_help },
     Entry { name: "nick", arguments: "NAME", does: "changes your nick", parse: parse_nick },
     Entry { name: "join", arguments: "ROOM [KEY]", does: "goes to another room, which is opened if need be", parse: parse_join },
     Entry { name: "leave", arguments: "", does: "goes back to the room you arrived in", parse: parse_leave },
     Entry { name: "rooms", arguments: "[ROOM]", does: "lists the rooms that have members, or those after a room by name", parse: parse_rooms },
     Entry { name: "who", arguments: "[ROOM]", does: "tells who is in a room", parse: parse_who },
+    Entry { name: "whois", arguments: "NICK", does: "tells what is known of a member", parse: parse_whois },
     Entry { name: "msg", arguments: "NICK TEXT", does: "says something to one member alone", parse: parse_msg },
     Entry { name: "me", arguments: "TEXT", does: "shows you doing something: /me waves", parse: parse_me },
     Entry { name: "topic", arguments: "[TEXT]", does: "sets the room's topic, or tells it; - takes it away", parse: parse_topic },
@@ -60,6 +61,7 @@ const COMMANDS: [Entry; 25] = [
     Entry { name: "unban", arguments: "MASK", does: "lifts a ban", parse: parse_unban },
     Entry { name: "bans", arguments: "", does: "lists the bans of the room", parse: parse_bans },
     Entry { name: "mode", arguments: "[MODE on|off]", does: "tells the room's modes, or sets one: moderated, invite-only, topic-lock, secret, no-external, key SECRET, limit N", parse: parse_mode },
+    Entry { name: "away", arguments: "[TEXT]", does: "tells others that you are away, and why; alone, that you are back", parse: parse_away },
     Entry { name: "echo", arguments: "on|off", does: "chooses whether you get your own messages back", parse: parse_echo },
     Entry { name: "time", arguments: "on|off", does: "chooses whether lines begin with the time", parse: parse_time },
     Entry { name: "quit", arguments: "[REASON]", does: "says goodbye", parse: parse_quit },
@@ -331,6 +333,18 @@ fn parse_rooms(arguments: &str) -> Option<Parsed<'_>> {
 fn parse_who(arguments: &str) -> Option<Parsed<'_>> {
     command(Command::Who {
         room: some(arguments),
+    })
+}
+
+fn parse_whois(arguments: &str) -> Option<Parsed<'_>> {
+    command(Command::Whois {
+        nick: some(arguments)?,
+    })
+}
+
+fn parse_away(arguments: &str) -> Option<Parsed<'_>> {
+    command(Command::Away {
+        message: some(arguments),
     })
 }
 

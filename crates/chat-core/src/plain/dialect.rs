@@ -10,6 +10,7 @@ use crate::name::Nick;
 use crate::plain::commands::{self, Asked, Parsed};
 use crate::plain::encoder::PlainEncoders;
 use crate::plain::modes;
+use crate::plain::whois::{write_away, write_whois};
 use crate::plain::write::{because, line, notice, refusal};
 use crate::protocol::{
     Command, Commands, Delimiter, Dialect, DialectOptions, Greeting, Joined, Reply,
@@ -218,9 +219,10 @@ impl Dialect for Plain {
                 }
             }
             Reply::Renamed(nick) => notice(out, format_args!("you are now {nick}")),
-            Reply::DirectSent { to, at, text } => {
+            Reply::DirectSent { to, at, text, away } => {
                 self.write_time(at, out);
                 line(out, format_args!("you -> {to}: {text}"));
+                write_away(to, away, out);
             }
             Reply::Who(info) | Reply::Present(info) => write_roll(info, out),
             Reply::Rooms { rooms, has_more } => write_rooms(rooms, has_more, out),
@@ -246,6 +248,14 @@ impl Dialect for Plain {
                 self.asked_for_bans = false;
                 refusal(out, why)
             }
+            Reply::AwaySet {
+                message: Some(text),
+            } => notice(
+                out,
+                format_args!("you are away: {text} (/away alone tells that you are back)"),
+            ),
+            Reply::AwaySet { message: None } => notice(out, format_args!("you are back")),
+            Reply::Whois(whois) => write_whois(whois, out),
             // The peer's terminal already shows the peer's own messages. The messages of a history follow as events. The
             // room announces that a member was kicked. No command of this dialect leads to any other reply of this list.
             Reply::Published(_)
@@ -256,6 +266,12 @@ impl Dialect for Plain {
             | Reply::Page { .. }
             | Reply::Members { .. }
             | Reply::Authenticated(_)
+            | Reply::ProfileSet(_)
+            | Reply::Whowas { .. }
+            | Reply::Online(_)
+            | Reply::Watching { .. }
+            | Reply::Operating
+            | Reply::Disconnected(_)
             | Reply::Pong => {}
         }
     }
@@ -372,11 +388,16 @@ fn write_roll(info: &RoomInfo, out: &mut BytesMut) {
         return notice(out, format_args!("{}: {} {members}", info.room, info.count));
     }
     let shown = &info.nicks[..info.nicks.len().min(NICKS_SHOWN_MAX)];
-    let named = |nick: &Nick| match info.role_of(nick) {
-        Some(role) => format!("{nick} ({})", role.as_str()),
-        None => nick.to_string(),
+    let marked = |nick: &Nick| {
+        let role = info.role_of(nick).map(|role| role.as_str());
+        let away = info.away.contains(nick).then_some("away");
+        match (role, away) {
+            (Some(role), Some(away)) => format!("{nick} ({role}, {away})"),
+            (Some(mark), None) | (None, Some(mark)) => format!("{nick} ({mark})"),
+            (None, None) => nick.to_string(),
+        }
     };
-    let names: Vec<String> = shown.iter().map(named).collect();
+    let names: Vec<String> = shown.iter().map(marked).collect();
     let list = List {
         names: &names,
         unnamed: info.count.saturating_sub(shown.len()),

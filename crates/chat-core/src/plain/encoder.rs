@@ -239,6 +239,12 @@ fn encode_presence(presence: &Presence, out: &mut BytesMut) {
                 format_args!("who comes and goes in {room} is announced again"),
             );
         }
+        PresenceChange::Away {
+            message: Some(message),
+        } => notice(out, format_args!("{nick} is away: {message}")),
+        PresenceChange::Away { message: None } => notice(out, format_args!("{nick} is back")),
+        // People do not need to know this.
+        PresenceChange::ProfileChanged { .. } => {}
     }
 }
 

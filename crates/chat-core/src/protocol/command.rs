@@ -2,7 +2,7 @@
 
 use crate::event::DirectKind;
 use crate::hub::IfMissing;
-use crate::hub::authenticator::Credentials;
+use crate::hub::authenticator::{Credentials, Secret};
 use crate::log::{Epoch, ModeChanges, Seq, TokenDigest};
 use crate::session::JoinRequest;
 use std::borrow::Cow;
@@ -105,7 +105,7 @@ pub enum Command<'a> {
         /// The room. `None` is the room that the session joined last.
         room: Option<Cow<'a, str>>,
     },
-    /// Asks for the nicks of all members of a room. The answer is one or more
+    /// Asks for all members of a room, with what is known of them. The answer is one or more
     /// [`Reply::Members`](crate::protocol::Reply::Members). The session need not be in the room.
     Members {
         /// The room. `None` is the room that the session joined last.
@@ -214,6 +214,82 @@ pub enum Command<'a> {
         /// The text of the message.
         text: Cow<'a, str>,
     },
+    /// Marks the session as away, or as back. The answer is [`Reply::AwaySet`](crate::protocol::Reply::AwaySet).
+    Away {
+        /// The message for those who write to the session. `None`, or a text without a visible character, marks the
+        /// session as back.
+        message: Option<Cow<'a, str>>,
+    },
+    /// Sets what the peer says of itself. A value that is `None` stays as it is; with all of them `None`, the command
+    /// only asks. The answer is [`Reply::ProfileSet`](crate::protocol::Reply::ProfileSet).
+    ///
+    /// A peer may send this before its session has begun; see
+    /// [`registers`](crate::protocol::DialectOptions::registers). The session then begins with these values.
+    SetProfile {
+        /// The user name.
+        user: Option<Cow<'a, str>>,
+        /// The real name; an empty text removes it.
+        real_name: Option<Cow<'a, str>>,
+        /// Whether the peer is a bot.
+        is_bot: Option<bool>,
+    },
+    /// Asks what is known of the sessions that have a nick. The answer is
+    /// [`Reply::Whois`](crate::protocol::Reply::Whois).
+    Whois {
+        /// The nick.
+        nick: Cow<'a, str>,
+    },
+    /// Asks what is remembered of sessions that had a nick, and have ended or taken another nick. The answer is
+    /// [`Reply::Whowas`](crate::protocol::Reply::Whowas).
+    Whowas {
+        /// The nick.
+        nick: Cow<'a, str>,
+        /// Maximum number of sessions, at most 16. `None` is 16.
+        limit: Option<usize>,
+    },
+    /// Asks which of these nicks are online. The answer is [`Reply::Online`](crate::protocol::Reply::Online).
+    Online {
+        /// The nicks: at most 100. Further ones are left out of the answer.
+        nicks: Vec<Cow<'a, str>>,
+    },
+    /// Changes which nicks the session watches. [`Dialect::watched`](crate::protocol::Dialect::watched) is called when a
+    /// watched nick comes or goes. The answer is [`Reply::Watching`](crate::protocol::Reply::Watching).
+    Watch {
+        /// What to do.
+        change: WatchChange,
+        /// The nicks to add or to remove: at most 100. Further ones are ignored.
+        nicks: Vec<Cow<'a, str>>,
+    },
+    /// Makes the session a server operator, if the hub's [`Operators`](crate::auth::Operators) accept the name and the
+    /// password. The answer is [`Reply::Operating`](crate::protocol::Reply::Operating). A failed attempt is charged as
+    /// one of [`Authenticate`](Self::Authenticate) is.
+    Operate {
+        /// The name of the operator.
+        name: Cow<'a, str>,
+        /// The password.
+        password: Secret<'a>,
+    },
+    /// Ends the session with a nick, on any node. Only a server operator may do this. The answer is
+    /// [`Reply::Disconnected`](crate::protocol::Reply::Disconnected).
+    Disconnect {
+        /// The nick.
+        nick: Cow<'a, str>,
+        /// The reason, which the session and its rooms receive after the operator's nick. `None` gives no reason.
+        reason: Option<Cow<'a, str>>,
+    },
+}
+
+/// What [`Command::Watch`] does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WatchChange {
+    /// Watches the nicks, too.
+    Add,
+    /// Ceases to watch the nicks.
+    Remove,
+    /// Ceases to watch all nicks.
+    Clear,
+    /// Changes nothing: asks which nicks the session watches.
+    List,
 }
 
 impl<'a> Command<'a> {
@@ -333,6 +409,22 @@ impl Command<'_> {
             Self::OptionsChanged => Command::OptionsChanged,
             Self::Notice { room, text, key } => Command::Notice { room: opt(room), text: own(text), key: opt(key) },
             Self::TellAs { to, kind, text } => Command::TellAs { to: own(to), kind, text: own(text) },
+            Self::Away { message } => Command::Away { message: opt(message) },
+            Self::SetProfile { user, real_name, is_bot } => {
+                Command::SetProfile { user: opt(user), real_name: opt(real_name), is_bot }
+            }
+            Self::Whois { nick } => Command::Whois { nick: own(nick) },
+            Self::Whowas { nick, limit } => Command::Whowas { nick: own(nick), limit },
+            Self::Online { nicks } => Command::Online { nicks: nicks.into_iter().map(own).collect() },
+            Self::Watch { change, nicks } => {
+                Command::Watch { change, nicks: nicks.into_iter().map(own).collect() }
+            }
+            Self::Operate { name, password } => {
+                Command::Operate { name: own(name), password: password.into_owned() }
+            }
+            Self::Disconnect { nick, reason } => {
+                Command::Disconnect { nick: own(nick), reason: opt(reason) }
+            }
         }
     }
 }

@@ -4,9 +4,12 @@
 //! Invariant: a dialect does no I/O, never waits, and has no access to the hub. It turns a line into commands, and an
 //! event or a reply into bytes.
 
-use crate::event::{CloseReason, Direct, Encoder, RoomInfo, RoomSummary};
+use crate::event::{
+    CloseReason, Direct, Encoder, EndedSession, MemberInfo, NickStatus, Profile, RoomInfo,
+    RoomSummary, Whois,
+};
 use crate::limits::Limits;
-use crate::log::{Account, Batch, Modes, Page, Role, Seq, Span, Timestamp};
+use crate::log::{Account, Batch, Modes, Page, Role, Seq, Span, Timestamp, UserHost};
 use crate::name::{Nick, RoomName};
 use crate::protocol::command::Command;
 use crate::protocol::commands::Commands;
@@ -113,6 +116,10 @@ pub trait Dialect: Send + Sync {
     /// Writes a direct message that another session has sent to the peer's session.
     fn direct(&mut self, direct: &Direct, out: &mut BytesMut);
 
+    /// Writes that a nick which the session [watches](crate::protocol::Command::Watch) has come or gone. The default
+    /// writes nothing.
+    fn watched(&mut self, _status: &NickStatus, _out: &mut BytesMut) {}
+
     /// Writes the last output before the connection is closed: a goodbye with the reason, or nothing if the protocol
     /// has no goodbye.
     fn goodbye(&mut self, reason: &CloseReason, out: &mut BytesMut);
@@ -149,8 +156,8 @@ pub struct DialectOptions {
     /// A new peer registers over several lines: it has no session until the dialect adds a
     /// [`Hello`](crate::protocol::Command::Hello).
     ///
-    /// Until then, no nick is claimed and nothing is announced. Core executes `Authenticate`, `Ping`, `Quit` and
-    /// `OptionsChanged`, and refuses every other command. A peer whose hello is refused may send another hello, unless
+    /// Until then, no nick is claimed and nothing is announced. Core executes `Authenticate`, `SetProfile`, `Ping`,
+    /// `Quit` and `OptionsChanged`, and refuses every other command. A peer whose hello is refused may send another hello, unless
     /// core closes the connection, for example because the policy refuses the peer. A peer that has not registered
     /// within [`registration_timeout`](Limits::registration_timeout) is disconnected. Core does not call
     /// [`greet`](Dialect::greet) for such a dialect; the [`Welcome`](Reply::Welcome) has the nick and the message of
@@ -188,6 +195,8 @@ pub enum Reply<'a> {
     Welcome {
         /// The session's nick.
         nick: &'a Nick,
+        /// The user name and the host of the session, as others see them.
+        user_host: &'a UserHost,
         /// The rooms that the hello named, in the same order. An entry holds the room's name as the peer wrote it, and
         /// the result of joining the room: what the session finds there, or why it could not join.
         rooms: &'a [(&'a str, Result<Joined, Refusal>)],
@@ -249,6 +258,8 @@ pub enum Reply<'a> {
         at: Timestamp,
         /// The text of the message.
         text: &'a str,
+        /// The message that the recipient has left, if the recipient is away.
+        away: Option<&'a str>,
     },
     /// Answers [`Who`](crate::protocol::Command::Who) with a summary of this room. The summary lists the nicks of only
     /// the first 100 members.
@@ -258,10 +269,8 @@ pub enum Reply<'a> {
     Members {
         /// The room.
         room: &'a RoomName,
-        /// At most 100 nicks. Empty if the room has no members, or if the policy hides them from the peer.
-        nicks: &'a [Nick],
-        /// The role of each of `nicks`, in the same order; `None` if the member has none.
-        roles: &'a [Option<Role>],
+        /// At most 100 members. Empty if the room has no members, or if the policy hides them from the peer.
+        members: &'a [MemberInfo],
         /// Whether another part follows.
         has_more: bool,
     },
@@ -325,6 +334,37 @@ pub enum Reply<'a> {
     Pong,
     /// Answers any command that core has refused. Compare [`Rejected`](Self::Rejected), which answers no command.
     Refused(&'a Refusal),
+    /// Answers [`Away`](crate::protocol::Command::Away).
+    AwaySet {
+        /// The message, as others see it; `None` if the session is back.
+        message: Option<&'a str>,
+    },
+    /// Answers [`SetProfile`](crate::protocol::Command::SetProfile) with what is known of the session now.
+    ProfileSet(&'a Profile),
+    /// Answers [`Whois`](crate::protocol::Command::Whois).
+    Whois(&'a Whois),
+    /// Answers [`Whowas`](crate::protocol::Command::Whowas).
+    Whowas {
+        /// The nick, as the peer has written it.
+        asked: &'a str,
+        /// The sessions that had the nick, the latest first. Empty if none is remembered.
+        ended: &'a [EndedSession],
+    },
+    /// Answers [`Online`](crate::protocol::Command::Online) with the state of each nick, in the order of the command.
+    Online(&'a [NickStatus]),
+    /// Answers [`Watch`](crate::protocol::Command::Watch).
+    Watching {
+        /// The nicks that were added, or all nicks that the session watches if the command asked for them, with their
+        /// present states. Empty if the command removed nicks.
+        nicks: &'a [NickStatus],
+        /// The nicks that the session can't watch, because it watches
+        /// [`Limits::watched_nicks`](Limits::watched_nicks) already, or because too many sessions watch the nick.
+        refused: &'a [String],
+    },
+    /// Answers [`Operate`](crate::protocol::Command::Operate): the session is a server operator.
+    Operating,
+    /// Answers [`Disconnect`](crate::protocol::Command::Disconnect): the session with this nick has ended.
+    Disconnected(&'a Nick),
 }
 
 impl Reply<'_> {

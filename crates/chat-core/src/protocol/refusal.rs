@@ -9,7 +9,7 @@ use crate::line::Inbound;
 use crate::log::{JournalError, KeyError, ModeParseError};
 use crate::name::RoomName;
 use crate::room::{Denied, JoinError, NotInRoom, PublishError};
-use crate::session::SessionError;
+use crate::session::{DisconnectError, SessionError};
 use std::error::Error;
 use std::fmt;
 use std::time::Duration;
@@ -320,6 +320,15 @@ impl From<TellError> for Refusal {
         };
         let hint = matches!(error, TellError::NoSuchNick(_)).then_some(Hint::ListMembers);
         Self::of_error(code, &error).hint(hint)
+    }
+}
+
+impl From<DisconnectError> for Refusal {
+    fn from(error: DisconnectError) -> Self {
+        match error {
+            DisconnectError::NotOperator => Self::new(Code::Denied, error.to_string()),
+            DisconnectError::NoSuchNick(error) => error.into(),
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use crate::event::{RoomInfo, RoomSummary};
 use crate::hub::{Hub, IfMissing, Question, Visit, Visitor};
 use crate::log::{
     Account, Appended, Epoch, Key, KeyError, Kind, Owner, Page, Said, Seq, Span, TokenDigest,
+    UserHost,
 };
 use crate::name::{Nick, RoomName, TYPED_NICK_BYTES_MAX};
 use crate::peer::Peer;
@@ -323,6 +324,7 @@ impl Guest {
         if !may_see_members(&self.hub, &self.visitor(None), &room) {
             info.nicks = Vec::new();
             info.roles = Vec::new();
+            info.away = Vec::new();
         }
         info
     }
@@ -487,7 +489,7 @@ impl Guest {
         if room.is_secret() {
             return Err(Refusal::missing(&room.name));
         }
-        let may_read = room.may_read(self.account.as_ref());
+        let may_read = room.may_read(self.account.as_ref(), self.user_host());
         may_read.map_err(|denied| JoinError::Denied(denied).into())
     }
 
@@ -512,6 +514,12 @@ impl Guest {
         visit(&self.hub, self.opener(), &name, &key, if_missing).await
     }
 
+    /// Returns the user name and the host under which a message of the peer is published.
+    fn user_host(&self) -> UserHost {
+        let address = self.peer.address().map(|address| address.ip());
+        self.hub.user_host(address)
+    }
+
     /// Claims a nick, and frees the nick at once. To other peers, the message of a guest looks like one of a session
     /// that has ended already.
     async fn take_nick(&self, nick: Option<&str>) -> Result<Arc<Participant>, Refusal> {
@@ -523,7 +531,9 @@ impl Guest {
             }
             _ => None,
         };
-        let claimed = self.hub.claim_participant(nick, self.account.as_ref());
+        let claimed = self
+            .hub
+            .claim_participant(nick, self.account.as_ref(), self.user_host());
         let author = claimed.await?;
         self.hub.release_participant(&author);
         Ok(author)
@@ -551,6 +561,7 @@ impl Guest {
             account: self.account.clone(),
             session: None,
             nick: nick.cloned(),
+            is_operator: false,
         }
     }
 

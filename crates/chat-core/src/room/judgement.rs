@@ -5,7 +5,7 @@
 use crate::event::PresenceChange;
 use crate::log::{
     Account, Batch, Drafts, Kind, MaskList, MaskSubject, ModeChange, ModeChanges, Modes, Role,
-    RoleTarget, SessionId, Setting, Timestamp,
+    RoleTarget, SessionId, Setting, Timestamp, UserHost,
 };
 use crate::name::Nick;
 use crate::room::denied::Denied;
@@ -43,7 +43,7 @@ impl Room {
         if !modes.restrict_joining() {
             return Ok(());
         }
-        let who = Identity::of(session);
+        let who = Subject::of(session);
         if who.passes_all(modes) {
             return Ok(());
         }
@@ -56,7 +56,7 @@ impl Room {
     }
 
     /// Decides whether a session may use the room. This is [`admit`](Self::admit) without the limit of members.
-    fn admit_outside(&self, modes: &Modes, who: &Identity, pass: Pass<'_>) -> Result<(), Denied> {
+    fn admit_outside(&self, modes: &Modes, who: &Subject, pass: Pass<'_>) -> Result<(), Denied> {
         if !modes.restrict_joining() || who.passes_all(modes) {
             return Ok(());
         }
@@ -77,10 +77,14 @@ impl Room {
     }
 
     /// Decides whether a peer without a session, who has this account, may read the room.
-    pub(crate) fn may_read(&self, account: Option<&Account>) -> Result<(), Denied> {
-        let who = Identity {
+    pub(crate) fn may_read(
+        &self,
+        account: Option<&Account>,
+        user_host: UserHost,
+    ) -> Result<(), Denied> {
+        let who = Subject {
             nick: String::new(),
-            user_host: Participant::UNKNOWN.into(),
+            user_host,
             account: account.cloned(),
             is_operator: false,
         };
@@ -115,7 +119,7 @@ impl Room {
                 if modes.has(Setting::NoExternal) {
                     return Err(Denied::NoExternal);
                 }
-                self.admit_outside(modes, &Identity::of(session), Pass::default())?;
+                self.admit_outside(modes, &Subject::of(session), Pass::default())?;
                 (session, None)
             }
             Standing::Member => {
@@ -161,7 +165,7 @@ impl Room {
         if bans.is_empty() && quiets.is_empty() {
             return Ok(());
         }
-        let identity = Identity::of(session);
+        let identity = Subject::of(session);
         let who = self.subject(&identity);
         let is_silenced = modes.lists(MaskList::Quiet, &who) || modes.lists(MaskList::Ban, &who);
         if is_silenced && !modes.lists(MaskList::Except, &who) {
@@ -264,7 +268,7 @@ impl Room {
             reason,
             by: Some(by.nick()),
         };
-        let occupant = self.take_out(&mut state, target, change.into());
+        let occupant = self.take_out(&mut state, target, change, None);
         Ok(occupant.map(Removed::from))
     }
 
@@ -280,7 +284,7 @@ impl Room {
         }
         if state.rights.role(target) > role {
             let here = state.members.get(&target).map(|occupant| &occupant.nick);
-            let nick = here.or_else(|| state.elsewhere.get(&target));
+            let nick = here.or_else(|| state.elsewhere.get(&target).map(|session| &session.nick));
             return nick.map_or(Ok(()), |nick| Err(Denied::OutranksYou(nick.clone())));
         }
         Ok(())
@@ -294,7 +298,9 @@ impl Room {
             return Err(Denied::NotOperator);
         }
         let here = |who: &SessionId| state.members.get(who).map(|occupant| &occupant.nick);
-        let nick = |who: &SessionId| here(who).or_else(|| state.elsewhere.get(who));
+        let nick = |who: &SessionId| {
+            here(who).or_else(|| state.elsewhere.get(who).map(|session| &session.nick))
+        };
         let present: Vec<&Nick> = targets.iter().filter_map(nick).collect();
         match present.first() {
             Some(nick) if present.len() == targets.len() => {
@@ -349,7 +355,8 @@ impl Room {
             .members
             .iter()
             .map(|(who, occupant)| (who, &occupant.nick));
-        let all = here.chain(&state.elsewhere);
+        let elsewhere = state.elsewhere.iter();
+        let all = here.chain(elsewhere.map(|(who, session)| (who, &session.nick)));
         let spelled: Vec<_> = all
             .clone()
             .filter(|(_, other)| *other == nick)
@@ -365,26 +372,31 @@ impl Room {
             .collect()
     }
 
-    fn subject<'a>(&self, who: &'a Identity) -> MaskSubject<'a> {
-        let Identity {
+    fn subject<'a>(&self, who: &'a Subject) -> MaskSubject<'a> {
+        let Subject {
             nick,
             user_host,
             account,
             ..
         } = who;
-        MaskSubject::with_fold(nick, user_host, account.as_ref(), self.context.fold)
+        MaskSubject::with_fold(
+            nick,
+            user_host.as_str(),
+            account.as_ref(),
+            self.context.fold,
+        )
     }
 }
 
 /// What a room judges a session by, besides the session's role.
-struct Identity {
+struct Subject {
     nick: String,
-    user_host: Arc<str>,
+    user_host: UserHost,
     account: Option<Account>,
     is_operator: bool,
 }
 
-impl Identity {
+impl Subject {
     fn of(session: &Participant) -> Self {
         Self {
             nick: session.nick().as_str().to_owned(),
@@ -413,7 +425,7 @@ impl State {
         let nicks: HashSet<&Nick> = nicks.iter().collect();
         let nick_of = |who| {
             let here = self.members.get(&who).map(|occupant| &occupant.nick);
-            here.or_else(|| self.elsewhere.get(&who))
+            here.or_else(|| self.elsewhere.get(&who).map(|session| &session.nick))
         };
         for (who, role) in self.rights.roles() {
             let Some(nick) = nick_of(who).filter(|nick| nicks.contains(nick)) else {

@@ -3,14 +3,17 @@
 //! Invariant: one item announces one change. If a room has too many members to announce each change, only the followers
 //! of the hub receive the changes.
 
-use crate::event::{CloseReason, Missed, Presence, PresenceChange, RoomInfo, RoomSummary};
-use crate::log::{Account, Role, SessionId};
+use crate::event::{
+    CloseReason, MemberInfo, Missed, Presence, PresenceChange, Profile, RoomInfo, RoomSummary,
+};
+use crate::log::{Account, SessionId};
 use crate::name::Nick;
 use crate::room::delivery;
 use crate::room::delivery::{Place, Shard, Tail};
 use crate::room::denied::Denied;
+use crate::room::identity::changes;
 use crate::room::item::{Body, DeliveryOptions, Item};
-use crate::room::occupant::{Occupant, Removed, SeatNumber};
+use crate::room::occupant::{Elsewhere, Occupant, Removed, SeatNumber};
 use crate::room::outbound::Outbound;
 use crate::room::participant::Participant;
 use crate::room::rights::Pass;
@@ -37,10 +40,9 @@ const MEMBERS_PER_SHARD_MIN: usize = 128;
 #[derive(Debug)]
 pub(crate) struct Listed {
     pub(crate) session: SessionId,
-    pub(crate) nick: Nick,
+    pub(crate) member: MemberInfo,
     /// Whether other sessions may be in the room under the same nick.
     pub(crate) is_shared: bool,
-    pub(crate) role: Option<Role>,
 }
 
 /// A change of presence, and the number under which all rooms of the session announce it. The number is `None` if only
@@ -48,14 +50,17 @@ pub(crate) struct Listed {
 pub(super) struct Change {
     change: PresenceChange,
     number: Option<NonZeroU32>,
+    /// What is known of the session after the change.
+    profile: Profile,
 }
 
-impl From<PresenceChange> for Change {
+impl Change {
     /// Creates a change that only one room announces. Such a change has no number.
-    fn from(change: PresenceChange) -> Self {
+    const fn here(change: PresenceChange, profile: Profile) -> Self {
         Self {
             change,
             number: None,
+            profile,
         }
     }
 }
@@ -70,10 +75,27 @@ impl State {
     fn nicks(&self) -> impl Iterator<Item = &Nick> {
         let here = self.members.values().map(|occupant| &occupant.nick);
         let mut seen = HashSet::new();
-        here.chain(self.elsewhere.values()).filter(move |nick| {
-            let is_shared = self.shared.get(nick).is_some_and(|count| *count > 1);
-            !is_shared || seen.insert(*nick)
-        })
+        let elsewhere = self.elsewhere.values().map(|session| &session.nick);
+        here.chain(elsewhere)
+            .filter(move |nick| !self.is_shared(nick) || seen.insert(*nick))
+    }
+
+    /// Returns whether several sessions in the room have the nick.
+    fn is_shared(&self, nick: &Nick) -> bool {
+        self.shared.get(nick).is_some_and(|count| *count > 1)
+    }
+
+    /// Returns those of the first `limit` members that are away. A nick that several sessions share is not among them.
+    fn away(&self, limit: usize) -> Vec<Nick> {
+        let here = self.members.values();
+        let here = here.map(|occupant| (&occupant.nick, occupant.session.is_away()));
+        let elsewhere = self.elsewhere.values();
+        let elsewhere = elsewhere.map(|session| (&session.nick, session.profile.away.is_some()));
+        let listed = here.chain(elsewhere).take(limit);
+        listed
+            .filter(|(nick, is_away)| *is_away && !self.is_shared(nick))
+            .map(|(nick, _)| nick.clone())
+            .collect()
     }
 
     /// Counts one more session under a nick. Returns whether other sessions have the nick, too. A session without an
@@ -171,11 +193,7 @@ impl Room {
         let mut state = self.state.lock();
         let is_there = |occupant: &Occupant| occupant.seat == seat;
         if state.members.get(&session).is_some_and(is_there) {
-            let change = Change {
-                change: PresenceChange::Left { reason },
-                number,
-            };
-            self.take_out(&mut state, session, change);
+            self.take_out(&mut state, session, PresenceChange::Left { reason }, number);
         }
     }
 
@@ -189,7 +207,7 @@ impl Room {
     ) -> Option<Removed> {
         let mut state = self.state.lock();
         let change = PresenceChange::Removed { reason, by };
-        let occupant = self.take_out(&mut state, session, change.into())?;
+        let occupant = self.take_out(&mut state, session, change, None)?;
         Some(occupant.into())
     }
 
@@ -250,12 +268,12 @@ impl Room {
             return;
         };
         let nick = std::mem::replace(&mut occupant.nick, to.clone());
-        let account = occupant.session.account();
         let change = Change {
             change: PresenceChange::Renamed { to: to.clone() },
             number,
+            profile: occupant.session.profile(),
         };
-        self.announce_rename(&mut state, session, nick, change, account.as_ref());
+        self.announce_rename(&mut state, session, nick, change);
     }
 
     /// Announces a member's new nick. If other sessions keep the old nick, announces only the arrival of the new nick.
@@ -267,60 +285,110 @@ impl Room {
         session: SessionId,
         nick: Nick,
         change: Change,
-        account: Option<&Account>,
     ) {
         let PresenceChange::Renamed { to } = &change.change else {
             return;
         };
         let to = to.clone();
+        let account = change.profile.account.as_ref();
         let (keeps_old, has_new) = (state.unshare(&nick), state.share(&to, account));
         match (keeps_old, has_new) {
             (false, false) if state.hushed => self.whisper(session, nick, change),
             (false, false) => self.announce(state, session, nick, change),
             // The author is `NOBODY`. If the author were the session itself, the session's in-process member would take
             // the arrival or departure for the end of its own membership.
-            (true, false) => self.announce_arrival(state, SessionId::NOBODY, &to),
+            (true, false) => {
+                self.announce_arrival(state, SessionId::NOBODY, &to, change.profile);
+            }
             (false, true) => {
                 let left = PresenceChange::Left { reason: None };
-                self.announce_departure(state, SessionId::NOBODY, &nick, left.into());
+                let left = Change::here(left, change.profile);
+                self.announce_departure(state, SessionId::NOBODY, &nick, left);
             }
             (true, true) => {}
         }
     }
 
     /// Sets the members on other nodes, as they were when the room was opened.
-    pub(crate) fn set_elsewhere(&self, members: Vec<(SessionId, Nick, Option<Account>)>) {
+    pub(crate) fn set_elsewhere(&self, members: Vec<(SessionId, Elsewhere)>) {
         let mut state = self.state.lock();
-        for (who, nick, account) in members {
-            state.share(&nick, account.as_ref());
-            state.elsewhere.insert(who, nick);
+        for (who, session) in members {
+            state.share(&session.nick, session.profile.account.as_ref());
+            state.elsewhere.insert(who, session);
         }
         state.hushed |= state.count() > self.context.limits.announce;
     }
 
-    /// Records that a session on another node is in the room under this nick. Announces the session's arrival or its
-    /// new nick.
+    /// Records that a session on another node is in the room under this nick. Announces the session's arrival, its new
+    /// nick, or what else has changed.
     pub(crate) fn enter_elsewhere(
         self: &Arc<Self>,
         who: SessionId,
         nick: &Nick,
-        account: Option<&Account>,
+        profile: &Profile,
     ) {
         let mut state = self.state.lock();
         if state.lifecycle == Lifecycle::Gone {
             return;
         }
-        match state.elsewhere.insert(who, nick.clone()) {
-            None => {
-                if !state.share(nick, account) {
-                    self.announce_arrival(&mut state, who, nick);
-                }
+        let now = Elsewhere {
+            nick: nick.clone(),
+            profile: profile.clone(),
+        };
+        let Some(had) = state.elsewhere.insert(who, now) else {
+            if !state.share(nick, profile.account.as_ref()) {
+                self.announce_arrival(&mut state, who, nick, profile.clone());
             }
-            Some(had) if had == *nick => {}
-            Some(had) => {
-                let change = PresenceChange::Renamed { to: nick.clone() };
-                self.announce_rename(&mut state, who, had, change.into(), account);
-            }
+            return;
+        };
+        if had.nick != *nick {
+            let change = PresenceChange::Renamed { to: nick.clone() };
+            let change = Change::here(change, profile.clone());
+            self.announce_rename(&mut state, who, had.nick, change);
+        }
+        for change in changes(&had.profile, profile) {
+            let change = Change::here(change, profile.clone());
+            self.announce_change(&mut state, who, nick, change);
+        }
+    }
+
+    /// Announces what has changed of a member: whether it is away, or its profile.
+    pub(crate) fn change(
+        self: &Arc<Self>,
+        session: SessionId,
+        change: PresenceChange,
+        profile: Profile,
+        number: Option<NonZeroU32>,
+    ) {
+        let mut state = self.state.lock();
+        let Some(occupant) = state.members.get(&session) else {
+            return;
+        };
+        let nick = occupant.nick.clone();
+        let change = Change {
+            change,
+            number,
+            profile,
+        };
+        self.announce_change(&mut state, session, &nick, change);
+    }
+
+    /// Announces what has changed of a member. If other sessions have the same nick, announces nothing: the change is
+    /// not one of all sessions of the nick.
+    fn announce_change(
+        self: &Arc<Self>,
+        state: &mut State,
+        session: SessionId,
+        nick: &Nick,
+        change: Change,
+    ) {
+        if state.is_shared(nick) {
+            return;
+        }
+        if state.hushed {
+            self.whisper(session, nick.clone(), change);
+        } else {
+            self.announce(state, session, nick.clone(), change);
         }
     }
 
@@ -328,11 +396,11 @@ impl Room {
     pub(crate) fn leave_elsewhere(self: &Arc<Self>, who: SessionId, reason: Option<CloseReason>) {
         let mut state = self.state.lock();
         state.rights.set_role(who, None);
-        if let Some(nick) = state.elsewhere.remove(&who)
+        if let Some(Elsewhere { nick, profile }) = state.elsewhere.remove(&who)
             && !state.unshare(&nick)
         {
-            let change = PresenceChange::Left { reason };
-            self.announce_departure(&mut state, who, &nick, change.into());
+            let change = Change::here(PresenceChange::Left { reason }, profile);
+            self.announce_departure(&mut state, who, &nick, change);
         }
     }
 
@@ -360,16 +428,25 @@ impl Room {
             Bound::Unbounded,
         );
         let here = state.members.range(from).take(limit);
-        let here = here.map(|(session, occupant)| (*session, &occupant.nick));
+        let here = here.map(|(session, occupant)| {
+            (*session, occupant.nick.clone(), occupant.session.profile())
+        });
         let elsewhere = state.elsewhere.range(from).take(limit);
-        let elsewhere = elsewhere.map(|(session, nick)| (*session, nick));
+        let elsewhere = elsewhere.map(|(session, Elsewhere { nick, profile })| {
+            (*session, nick.clone(), profile.clone())
+        });
         let mut listed: Vec<_> = here
             .chain(elsewhere)
-            .map(|(session, nick)| Listed {
-                session,
-                nick: nick.clone(),
-                is_shared: state.shared.get(nick).is_some_and(|count| *count > 1),
-                role: state.rights.role(session),
+            .map(|(session, nick, profile)| {
+                let is_shared = state.is_shared(&nick);
+                let mut member = MemberInfo::new(nick, profile);
+                member.is_away &= !is_shared;
+                member.role = state.rights.role(session);
+                Listed {
+                    session,
+                    member,
+                    is_shared,
+                }
             })
             .collect();
         listed.sort_unstable_by_key(|listed| listed.session);
@@ -396,11 +473,12 @@ impl Room {
         self: &Arc<Self>,
         state: &mut State,
         session: SessionId,
-        change: Change,
+        change: PresenceChange,
+        number: Option<NonZeroU32>,
     ) -> Option<Occupant> {
         let occupant = state.members.remove(&session)?;
         state.rights.set_role(session, None);
-        let is_sent_away = match &change.change {
+        let is_sent_away = match &change {
             PresenceChange::Removed { .. } => true,
             PresenceChange::Left { reason } => matches!(
                 reason,
@@ -416,6 +494,11 @@ impl Room {
             // in-process member notice that the session has left.
             self.send(state, session, Body::Nudge);
         } else {
+            let change = Change {
+                change,
+                number,
+                profile: occupant.session.profile(),
+            };
             self.announce_departure(state, session, &occupant.nick, change);
         }
         Some(occupant)
@@ -434,17 +517,13 @@ impl Room {
             self.announce(state, session, nick.clone(), change);
             return;
         }
+        let unhushed = Change::here(PresenceChange::Unhushed, change.profile.clone());
         self.whisper(session, nick.clone(), change);
         if state.count() <= limit - limit / 4 {
             // Announcements begin again only at three quarters of the limit. Otherwise one member that keeps joining
             // and leaving could switch them on and off.
             state.hushed = false;
-            self.announce(
-                state,
-                session,
-                nick.clone(),
-                PresenceChange::Unhushed.into(),
-            );
+            self.announce(state, session, nick.clone(), unhushed);
         } else {
             self.count_soon(state);
             if self.tx.receiver_count() > state.shards.len() {
@@ -457,15 +536,23 @@ impl Room {
 
     /// Announces that a member has joined. A room with too many members reports the join only to the hub's followers.
     /// The room then announces `Hushed` once, and later sends the number of members.
-    fn announce_arrival(self: &Arc<Self>, state: &mut State, session: SessionId, nick: &Nick) {
+    fn announce_arrival(
+        self: &Arc<Self>,
+        state: &mut State,
+        session: SessionId,
+        nick: &Nick,
+        profile: Profile,
+    ) {
         let limit = self.context.limits.announce;
+        let joined = Change::here(PresenceChange::Joined, profile.clone());
         if state.count() <= limit && !state.hushed {
-            self.announce(state, session, nick.clone(), PresenceChange::Joined.into());
+            self.announce(state, session, nick.clone(), joined);
         } else {
-            self.whisper(session, nick.clone(), PresenceChange::Joined.into());
+            self.whisper(session, nick.clone(), joined);
             if !std::mem::replace(&mut state.hushed, true) {
                 let hushed = PresenceChange::Hushed { limit };
-                self.announce(state, session, nick.clone(), hushed.into());
+                let hushed = Change::here(hushed, profile);
+                self.announce(state, session, nick.clone(), hushed);
             }
         }
         if state.hushed {
@@ -494,8 +581,9 @@ impl Room {
             tail: None,
         };
         state.members.insert(id, occupant);
-        if !state.share(&nick, session.account().as_ref()) {
-            self.announce_arrival(state, id, &nick);
+        let profile = session.profile();
+        if !state.share(&nick, profile.account.as_ref()) {
+            self.announce_arrival(state, id, &nick, profile);
         }
         Ok(Some(self.room_info(state)))
     }
@@ -507,6 +595,7 @@ impl Room {
         if !state.hushed {
             info.nicks = state.nicks().cloned().collect();
             info.roles = state.roles_of(&info.nicks);
+            info.away = state.away(usize::MAX);
         }
         info
     }
@@ -534,6 +623,7 @@ impl Room {
             count: state.count(),
             roles: state.roles_of(&nicks),
             nicks,
+            away: state.away(INFO_NICKS_MAX),
             topic: Arc::clone(&state.topic.text),
             topic_set: state.topic.set.clone(),
             is_hushed: state.hushed,
@@ -570,6 +660,7 @@ impl Room {
             nick,
             change: change.change,
             number: change.number,
+            profile: change.profile,
         }
     }
 

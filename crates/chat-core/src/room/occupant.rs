@@ -1,5 +1,6 @@
 //! What a room knows of each of its members.
 
+use crate::event::Profile;
 use crate::name::Nick;
 use crate::room::delivery::Tail;
 use crate::room::participant::Participant;
@@ -16,6 +17,12 @@ pub(super) struct Occupant {
     pub(super) seat: SeatNumber,
     /// How the room delivers items to the member; `None` for a member in process, which has no connection.
     pub(super) tail: Option<Arc<Tail>>,
+}
+
+/// What a room knows of one of its members on other nodes.
+pub(crate) struct Elsewhere {
+    pub(crate) nick: Nick,
+    pub(crate) profile: Profile,
 }
 
 /// A member that the application took out of a room.

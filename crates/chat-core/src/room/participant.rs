@@ -2,9 +2,10 @@
 //!
 //! Invariant: a participant holds no reference to its hub. The hub ends the session.
 
-use crate::event::{CloseReason, Direct};
-use crate::log::{Account, Drafts, Owner, SessionId, Timestamp, TokenDigest};
+use crate::event::{CloseReason, Direct, NickStatus, Profile};
+use crate::log::{Account, Drafts, Owner, SessionId, Timestamp, TokenDigest, UserHost};
 use crate::name::Nick;
+use crate::room::identity::Identity;
 use crate::room::occupant::SeatNumber;
 use crate::room::room::Room;
 use crate::sync::Mutex;
@@ -36,13 +37,22 @@ pub(crate) struct Participant {
     is_closing: AtomicBool,
     /// The digest of the client's token, if the client has a token.
     pub(crate) token: Mutex<Option<TokenDigest>>,
-    /// The account that the session has proved to own, if any.
-    account: Mutex<Option<Account>>,
+    /// The session's account, its user name and host, and what else is known of it.
+    pub(crate) identity: Mutex<Identity>,
+    /// Whether the session is away. This copy can be read without a lock.
+    is_away: AtomicBool,
+    /// When the session began.
+    since: Timestamp,
+    /// When the session last published a message, or began.
+    active: AtomicU64,
 }
 
 #[derive(Default)]
 pub(crate) struct Mail {
     pub(crate) direct: VecDeque<Direct>,
+    /// The watched nicks that have come or gone, with their keys: at most one entry for each nick that the session
+    /// watches. Boxed, because few sessions watch any.
+    pub(crate) watched: Option<Box<VecDeque<(Arc<str>, NickStatus)>>>,
     /// The removals from rooms that the session's connection has yet to report to the peer.
     pub(crate) removals: Vec<Removal>,
     /// Why the session is asked to end; `None` if it is not asked to end.
@@ -75,7 +85,7 @@ pub(crate) struct JoinedRoom {
 }
 
 impl Participant {
-    pub(crate) fn new(id: SessionId, nick: Nick) -> Self {
+    pub(crate) fn new(id: SessionId, nick: Nick, now: Timestamp) -> Self {
         Self {
             id,
             nick: Mutex::new(nick),
@@ -87,7 +97,10 @@ impl Participant {
             changes: AtomicU32::new(1),
             is_closing: AtomicBool::new(false),
             token: Mutex::default(),
-            account: Mutex::default(),
+            identity: Mutex::default(),
+            is_away: AtomicBool::new(false),
+            since: now,
+            active: AtomicU64::new(now.0),
         }
     }
 
@@ -107,30 +120,121 @@ impl Participant {
 
     /// Starts a batch of this session's messages.
     pub(crate) fn drafts(&self, at: Timestamp) -> Drafts {
-        Drafts::new(self.id, self.nick(), at).with_account(self.account())
+        self.active.fetch_max(at.0, Ordering::Relaxed);
+        let (account, user_host) = {
+            let identity = self.identity.lock();
+            (identity.account.clone(), identity.user_host.clone())
+        };
+        Drafts::new(self.id, self.nick(), at)
+            .with_account(account)
+            .with_user_host(user_host)
     }
 
     pub(crate) fn account(&self) -> Option<Account> {
-        self.account.lock().clone()
+        self.identity.lock().account.clone()
     }
 
-    /// Sets the account that later messages of the session carry.
-    pub(crate) fn set_account(&self, account: Option<Account>) {
-        *self.account.lock() = account;
+    /// Returns what other sessions may see of the session, besides its nick.
+    pub(crate) fn profile(&self) -> Profile {
+        self.identity.lock().profile()
     }
 
-    /// Returns whether the session is an operator of the server, whom rooms obey as an owner.
-    pub(crate) const fn is_operator(&self) -> bool {
-        false
+    /// Changes what is known of the session. Returns the values before and after the change; `None` if they are equal.
+    pub(crate) fn alter(&self, change: impl FnOnce(&mut Identity)) -> Option<(Profile, Profile)> {
+        let mut identity = self.identity.lock();
+        let was = identity.profile();
+        change(&mut identity);
+        let now = identity.profile();
+        self.is_away.store(now.away.is_some(), Ordering::Relaxed);
+        (was != now).then_some((was, now))
     }
 
-    /// Returns the user and the host of the session, as masks are compared with them.
-    pub(crate) fn user_host(&self) -> Arc<str> {
-        Self::UNKNOWN.into()
+    pub(crate) fn is_away(&self) -> bool {
+        self.is_away.load(Ordering::Relaxed)
     }
 
-    /// The user and the host of a session of which neither is known.
-    pub(crate) const UNKNOWN: &str = "unknown@unknown";
+    /// Returns whether the session is a server operator, whom rooms obey as an owner.
+    pub(crate) fn is_operator(&self) -> bool {
+        self.identity.lock().is_operator()
+    }
+
+    /// Returns the user name and the host of the session, as masks are compared with them.
+    pub(crate) fn user_host(&self) -> UserHost {
+        self.identity.lock().user_host.clone()
+    }
+
+    pub(crate) const fn since(&self) -> Timestamp {
+        self.since
+    }
+
+    /// Returns when the session last published a message, or began.
+    pub(crate) fn active(&self) -> Timestamp {
+        Timestamp(self.active.load(Ordering::Relaxed))
+    }
+
+    /// Lists a nick among those that the session watches. Returns `false` if the session would watch more than `limit`
+    /// nicks.
+    pub(crate) fn begin_to_watch(&self, key: &Arc<str>, asked: &str, limit: usize) -> bool {
+        let mut identity = self.identity.lock();
+        let watching = identity.watching();
+        let count = watching.map_or(0, |watching| watching.len());
+        if count >= limit && !watching.is_some_and(|watching| watching.contains_key(key)) {
+            return false;
+        }
+        let watching = &mut identity.extra().watching;
+        watching.insert(Arc::clone(key), asked.to_owned());
+        true
+    }
+
+    pub(crate) fn end_watch(&self, key: &str) {
+        let mut identity = self.identity.lock();
+        if identity.watching().is_some() {
+            identity.extra().watching.remove(key);
+            let mut mail = self.mail.lock();
+            if let Some(watched) = &mut mail.watched {
+                watched.retain(|(waiting, _)| **waiting != *key);
+            }
+        }
+    }
+
+    /// Forgets the nicks that the session watches. Returns their keys.
+    pub(crate) fn end_watches(&self) -> Vec<Arc<str>> {
+        let mut identity = self.identity.lock();
+        if identity.watching().is_none() {
+            return Vec::new();
+        }
+        self.mail.lock().watched = None;
+        let watching = std::mem::take(&mut identity.extra().watching);
+        watching.into_keys().collect()
+    }
+
+    /// Returns the nicks that the session watches: their keys, and the nicks as the session has written them.
+    pub(crate) fn watched(&self) -> Vec<(Arc<str>, String)> {
+        let identity = self.identity.lock();
+        let watching = identity.watching().into_iter().flatten();
+        watching
+            .map(|(key, asked)| (Arc::clone(key), asked.clone()))
+            .collect()
+    }
+
+    /// Returns a watched nick as the session has written it; `None` if the session does not watch it.
+    pub(crate) fn watches(&self, key: &str) -> Option<String> {
+        self.identity.lock().watching()?.get(key).cloned()
+    }
+
+    /// Tells the session that a watched nick has come or gone. An earlier notification of the nick that still waits is
+    /// replaced, so no more wait than the session watches nicks.
+    pub(crate) fn note_watched(&self, key: Arc<str>, status: NickStatus) {
+        let mut mail = self.mail.lock();
+        if mail.close.is_some() {
+            return;
+        }
+        let watched = mail.watched.get_or_insert_default();
+        watched.retain(|(waiting, _)| *waiting != key);
+        watched.push_back((key, status));
+        drop(mail);
+        self.waker.wake();
+    }
 
     /// Puts a direct message into the mailbox, in which at most `mailbox` messages may wait.
     pub(crate) fn deliver(&self, direct: Direct, mailbox: usize) -> Result<(), MailboxFull> {

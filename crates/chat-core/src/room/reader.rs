@@ -163,7 +163,13 @@ impl Reader {
                 Some(Event::Closed(Arc::clone(reason)))
             }
             Body::Presence(presence) if is_own => {
-                self.is_over = !matches!(presence.change, PresenceChange::Renamed { .. });
+                let is_in = matches!(
+                    presence.change,
+                    PresenceChange::Renamed { .. }
+                        | PresenceChange::Away { .. }
+                        | PresenceChange::ProfileChanged { .. }
+                );
+                self.is_over = !is_in;
                 self.is_ending = viewer.is_ending();
                 let is_told = matches!(presence.change, PresenceChange::Removed { .. });
                 is_told.then(|| Event::Presence(Arc::clone(presence)))

@@ -19,7 +19,7 @@ use crate::room::error::PublishError;
 use crate::room::feed::Feed;
 use crate::room::following::{Following, LOST};
 use crate::room::item::{Body, Cursor, Item};
-use crate::room::occupant::Occupant;
+use crate::room::occupant::{Elsewhere, Occupant};
 use crate::room::participant::Participant;
 use crate::room::rights::Rights;
 use crate::room::search_queue::{SearchQueue, Searched};
@@ -113,8 +113,8 @@ pub(crate) struct Room {
 
 pub(super) struct State {
     pub(super) members: BTreeMap<SessionId, Occupant>,
-    /// The nicks of the sessions on other nodes that are in the room.
-    pub(super) elsewhere: BTreeMap<SessionId, Nick>,
+    /// The sessions on other nodes that are in the room.
+    pub(super) elsewhere: BTreeMap<SessionId, Elsewhere>,
     /// The nicks of the sessions that have an account, and how many sessions in the room have each of these nicks. Only
     /// sessions of one account share a nick.
     pub(super) shared: HashMap<Nick, usize>,

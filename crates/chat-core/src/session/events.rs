@@ -3,7 +3,7 @@
 //! Invariant: the rooms of the session take turns. Dropping a call to `next` loses no event, because the streams of the
 //! rooms keep their state between calls.
 
-use crate::event::{CloseReason, Direct, Event, RoomInfo};
+use crate::event::{CloseReason, Direct, Event, NickStatus, RoomInfo};
 use crate::name::RoomName;
 use crate::room::{Echo, JoinError, NotInRoom};
 use crate::session::handle::MemberHandle;
@@ -69,6 +69,9 @@ pub enum SessionEvent {
     Room(RoomName, Event),
     /// Another session sent a direct message.
     Direct(Direct),
+    /// A nick that the session [watches](Session::watch) has come or gone. If it came and went before the program read
+    /// this, the program is told only of its last state.
+    Watched(NickStatus),
 }
 
 /// A room that the session is in.
@@ -203,6 +206,9 @@ impl SessionEvents {
             && let Some(direct) = self.session.take_direct()
         {
             return Poll::Ready(Some(SessionEvent::Direct(direct)));
+        }
+        if let Some(status) = self.session.take_watched() {
+            return Poll::Ready(Some(SessionEvent::Watched(status)));
         }
         while let Poll::Ready(Some((number, event))) = self.events.poll_next_unpin(cx) {
             let at = self.rooms.iter().position(|room| room.number == number);

@@ -2,9 +2,9 @@
 //!
 //! Invariant: however a session ends, it leaves each of its rooms with one announcement, and its nick becomes free.
 
-use crate::event::{CloseReason, Direct, RoomInfo, RoomSummary};
+use crate::event::{CloseReason, Direct, DirectKind, NickStatus, RoomInfo, RoomSummary};
 use crate::hub::{Hub, IfTaken, InviteError, KickError, NickError, NickKeys, TellError, Visit};
-use crate::log::{Account, Kind, ModeChanges, Role, Seq, SessionId, TokenDigest};
+use crate::log::{Account, Kind, ModeChanges, Role, Seq, SessionId, TokenDigest, UserHost};
 use crate::name::Nick;
 use crate::room::{
     DeliveryOptions, JoinError, JoinedAt, JoinedRoom, NotInRoom, Opener, Outbound, Participant,
@@ -54,7 +54,18 @@ impl Hub {
     ///
     /// Cancel safe: if the future is dropped before it is ready, the nick is not taken.
     pub async fn session(&self, nick: Option<&str>) -> Result<Session, SessionError> {
-        let shared = self.claim_participant(nick, None).await?;
+        self.begin_session(nick, None, UserHost::default()).await
+    }
+
+    /// Begins a session under `nick` as [`session`](Self::session) does, with this account, user name and host.
+    pub(crate) async fn begin_session(
+        &self,
+        nick: Option<&str>,
+        account: Option<Account>,
+        user_host: UserHost,
+    ) -> Result<Session, SessionError> {
+        let shared = self.claim_participant(nick, None, user_host).await?;
+        self.introduce(&shared, account);
         self.list(&shared);
         self.publish_presence(&shared);
         let session = Session::new(shared, self.clone());
@@ -72,6 +83,7 @@ impl Hub {
         &self,
         nick: Option<&str>,
         account: Option<&Account>,
+        user_host: UserHost,
     ) -> Result<Arc<Participant>, SessionError> {
         if self.is_draining() {
             return Err(SessionError::Draining);
@@ -80,13 +92,13 @@ impl Hub {
         if let Some(nick) = nick {
             let nick = self.names().nick(nick);
             let nick = nick.map_err(|error| failed(NickError::Name(error)))?;
-            return self.claim(&nick, account).await.map_err(failed);
+            return self.claim(&nick, account, user_host).await.map_err(failed);
         }
         loop {
             let number = self.next_guest();
             let nick = self.names().nick(&format!("guest-{number}"));
             let claimed = match nick {
-                Ok(nick) => self.claim(&nick, account).await,
+                Ok(nick) => self.claim(&nick, account, user_host.clone()).await,
                 Err(error) => Err(NickError::Name(error)),
             };
             match claimed {
@@ -104,10 +116,12 @@ impl Hub {
         &self,
         nick: &Nick,
         account: Option<&Account>,
+        user_host: UserHost,
     ) -> Result<Arc<Participant>, NickError> {
         let id = self.next_session_id();
-        let participant = Arc::new(Participant::new(id, nick.clone()));
-        participant.set_account(account.cloned());
+        let participant = Arc::new(Participant::new(id, nick.clone(), self.now()));
+        participant.alter(|identity| identity.set_user_host(user_host));
+        self.introduce(&participant, account.cloned());
         let claimed = self
             .claim_nick(&participant, nick, None, IfTaken::Refuse)
             .await?;
@@ -161,12 +175,13 @@ impl Session {
     }
 
     /// Sets the session's account. A program calls this method if it has verified by itself to whom the session
-    /// belongs. Later messages of the session carry this account.
+    /// belongs. Later messages of the session carry this account, and its host is that of the account. If this changes
+    /// what other members see, its rooms announce the change.
     ///
     /// Sessions of one account may share a nick. To share a nick, set the account before the session takes the nick
     /// with [`rename`](Self::rename).
     pub fn set_account(&self, account: Option<Account>) {
-        self.shared.set_account(account);
+        self.hub.set_account(&self.shared, account);
     }
 
     /// Gives the session another nick. All its rooms announce the change. Returns the nick. If several sessions share
@@ -213,7 +228,8 @@ impl Session {
             return Ok(nick);
         }
         *self.shared.nick.lock() = nick.clone();
-        if had_keys.key != keys.key {
+        let is_other = had_keys.key != keys.key;
+        if is_other {
             self.hub.roster().release(self.id(), &had_keys);
         }
         let rooms = self.shared.joined_rooms();
@@ -222,6 +238,10 @@ impl Session {
             .iter()
             .for_each(|room| room.rename(self.id(), &nick, number));
         drop(naming);
+        if is_other {
+            self.hub.note_gone(&self.shared, &had);
+            self.hub.note_nick(&nick);
+        }
         self.hub.publish_presence(&self.shared);
         Ok(nick)
     }
@@ -492,7 +512,8 @@ impl Session {
     ///
     /// Dropping the future does not withdraw the message: it may still be delivered.
     pub async fn tell(&self, to: &str, text: &str) -> Result<Nick, TellError> {
-        self.hub.tell(self.nick(), to, text).await
+        let kind = DirectKind::Said;
+        self.hub.tell_from(&self.shared, to, kind, text).await
     }
 
     /// Waits for the next direct message. Returns `None` once the session was ended ([`Hub::kick`]) or the hub drains,
@@ -538,8 +559,21 @@ impl Session {
         self.shared.mail.lock().close.clone()
     }
 
-    pub(crate) fn has_direct(&self) -> bool {
-        !self.shared.mail.lock().direct.is_empty()
+    /// Returns whether direct messages or news of watched nicks wait.
+    pub(crate) fn has_mail(&self) -> bool {
+        let mail = self.shared.mail.lock();
+        !mail.direct.is_empty() || mail.watched.as_ref().is_some_and(|news| !news.is_empty())
+    }
+
+    /// Takes the next news of a watched nick.
+    pub(crate) fn take_watched(&self) -> Option<NickStatus> {
+        let mut mail = self.shared.mail.lock();
+        let watched = mail.watched.as_mut()?;
+        let status = watched.pop_front();
+        if watched.is_empty() {
+            mail.watched = None;
+        }
+        status.map(|(_, status)| status)
     }
 
     pub(crate) fn take_direct(&self) -> Option<Direct> {

@@ -24,6 +24,7 @@ mod one_stream;
 mod opening;
 mod plain;
 mod policies;
+mod profiles;
 mod programs;
 mod promises;
 mod regression;

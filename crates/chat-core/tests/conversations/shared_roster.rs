@@ -5,7 +5,7 @@ use chat_core::log::{Account, SessionId};
 use chat_core::roster::{
     Claimed, LocalRoster, NickClaim, NickKeys, Roster, RosterCommand, RosterEvent, SessionPresence,
 };
-use chat_core::{Event, Hub, Limits, Member, Nick, RoomName};
+use chat_core::{Event, Hub, Limits, Member, Nick, Profile, RoomName, SessionEvent};
 use chat_testkit::{SharedRosters, conformance, in_words};
 use futures::stream::{self, BoxStream};
 use futures::{FutureExt, StreamExt};
@@ -221,7 +221,7 @@ impl Roster for BusyElsewhere {
         let rooms = (0..100).map(|number| RoomName::parse(&format!("there-{number}")).unwrap());
         let presence = SessionPresence {
             nick: Nick::parse("bob").unwrap(),
-            account: None,
+            profile: Profile::default(),
             rooms: rooms.collect(),
         };
         let event = RosterEvent::Present(SessionId::new(2, 1), presence);
@@ -265,4 +265,49 @@ fn rooms_are_listed_while_other_rooms_are_opened() {
         let end = ended.recv_timeout(Duration::from_secs(60));
         assert!(end.is_ok(), "both threads wait for each other");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_known_of_a_session_is_known_on_the_other_hub() {
+    let (_rosters, one, two) = two_hubs(5);
+    let alice = one.session(Some("alice")).await.unwrap();
+    let mut listening = alice.join("ops").await.unwrap();
+    alice.watch(&["bob"]).unwrap();
+    let mut alice = alice.into_events();
+    let bob = two.session(Some("bob")).await.unwrap();
+    let in_ops = bob.join("ops").await.unwrap();
+    assert_eq!(presence(&mut listening).await, ["bob joined"]);
+    bob.set_user("bob");
+    bob.set_away(Some("lunch"));
+    bob.set_operator(true);
+    let told = presence(&mut listening).await;
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(told[0].starts_with("bob ProfileChanged") && told[1].starts_with("bob Away"));
+    let whois = one.whois("BOB").unwrap();
+    assert_eq!(whois.profile, bob.profile());
+    assert_eq!(whois.profile.user_host.as_str(), "bob@local");
+    assert!(whois.rooms.iter().map(RoomName::as_str).eq(["ops"]));
+    assert_eq!((whois.since, whois.idle), (None, None));
+    assert!(two.whois("bob").unwrap().since.is_some());
+    assert!(one.online("bob").unwrap().is_away);
+    assert!(
+        one.info("ops")
+            .unwrap()
+            .away
+            .iter()
+            .map(Nick::as_str)
+            .eq(["bob"])
+    );
+    // Bob is an operator on its own hub, and ends a session of the other hub.
+    let carol = one.session(Some("carol")).await.unwrap();
+    assert!(bob.disconnect("carol", "spam").await.is_ok());
+    drop((in_ops, bob, carol));
+    assert_eq!(presence(&mut listening).await, ["bob left"]);
+    assert!(one.whois("bob").is_none() && one.ended_sessions("bob").is_empty());
+    assert_eq!(two.ended_sessions("bob").len(), 1);
+    let mut news = Vec::new();
+    while let Some(Some(SessionEvent::Watched(status))) = alice.next().now_or_never() {
+        news.push(status.online.is_some());
+    }
+    assert_eq!(news, [false], "only the last state of a nick waits");
 }

@@ -512,6 +512,7 @@ impl Conversation {
             Event::Joined { room, .. }
             | Event::Left { room, .. }
             | Event::Renamed { room, .. }
+            | Event::Away { room, .. }
             | Event::Members { room, .. }
             | Event::Hushed { room, .. } => room,
             Event::Present(present) => &present.room,

@@ -84,6 +84,15 @@ pub enum Event {
         /// The new nick.
         to: String,
     },
+    /// A member is away, or has come back.
+    Away {
+        /// The room.
+        room: String,
+        /// The member.
+        nick: String,
+        /// What the member has left for others; `None` if the member has come back.
+        text: Option<String>,
+    },
     /// The current members of a room. The client sends this event if it has dropped events about members.
     Present(super::Present),
     /// The number of members of a room that has too many members to announce each join and leave. Occurs at most once a
@@ -167,6 +176,8 @@ pub struct Room {
     pub count: usize,
     /// The nicks of the first 100 members.
     pub members: Vec<String>,
+    /// Those of `members` that are away.
+    pub away: Vec<String>,
     /// Whether the room has too many members to announce joins and leaves.
     pub is_hushed: bool,
     /// The room's topic; empty if there is none.
@@ -239,6 +250,16 @@ impl Event {
                 nick: own(nick),
                 to: own(to),
             },
+            wire::Event::Away { room, nick, text } => Self::Away {
+                room: own(room),
+                nick: own(nick),
+                text: Some(own(text)),
+            },
+            wire::Event::Back { room, nick } => Self::Away {
+                room: own(room),
+                nick: own(nick),
+                text: None,
+            },
             wire::Event::Members { room, count } => Self::Members {
                 room: own(room),
                 count,
@@ -252,12 +273,14 @@ impl Event {
                 count,
                 members,
                 roles,
+                away,
             } => {
                 let present = wire::Present {
                     room,
                     count,
                     members,
                     roles,
+                    away,
                 };
                 Self::Present(super::Present::from(present))
             }
@@ -335,6 +358,7 @@ impl Room {
             recovered: None,
             count: members.len(),
             members: members.iter().map(ToString::to_string).collect(),
+            away: Vec::new(),
             is_hushed: false,
             topic: String::new(),
         }
@@ -349,6 +373,11 @@ impl Room {
             recovered: place.recovered,
             count: place.count.unwrap_or(members.len()),
             members: members
+                .iter()
+                .map(|nick| super::request::printable(nick))
+                .collect(),
+            away: place
+                .away
                 .iter()
                 .map(|nick| super::request::printable(nick))
                 .collect(),

@@ -105,6 +105,8 @@ pub struct Present {
     pub count: usize,
     /// The nicks of the first 100 members.
     pub members: Vec<String>,
+    /// Those of `members` that are away.
+    pub away: Vec<String>,
 }
 
 impl From<wire::Present<'_>> for Present {
@@ -113,6 +115,58 @@ impl From<wire::Present<'_>> for Present {
             room: printable(&present.room),
             count: present.count,
             members: present.members.iter().map(|nick| printable(nick)).collect(),
+            away: present.away.iter().map(|nick| printable(nick)).collect(),
+        }
+    }
+}
+
+/// What is known of a session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Whois {
+    /// The nick.
+    pub nick: String,
+    /// The user name, and a host that hides the address, as `user@host`.
+    pub who: String,
+    /// The account; `None` if the session has none.
+    pub account: Option<String>,
+    /// The real name; `None` if there is none.
+    pub name: Option<String>,
+    /// What the session has left for others; `None` if it is not away.
+    pub away: Option<String>,
+    /// Whether the session says that it is a bot.
+    pub is_bot: bool,
+    /// Whether the session is a server operator.
+    pub is_operator: bool,
+    /// The rooms of the session, as far as the client may see them.
+    pub rooms: Vec<String>,
+    /// When the session began, in milliseconds since 1970, UTC; `None` if this is unknown.
+    pub since: Option<u64>,
+    /// For how long the session has said nothing; `None` if this is unknown.
+    pub idle: Option<Duration>,
+}
+
+impl From<wire::Whois<'_>> for Whois {
+    fn from(whois: wire::Whois<'_>) -> Self {
+        let wire::Whois {
+            nick,
+            profile,
+            rooms,
+            since,
+            idle_ms,
+        } = whois;
+        let text = |text: Option<wire::Text<'_>>| text.map(|text| printable(&text));
+        Self {
+            nick: printable(&nick),
+            who: printable(&profile.who),
+            account: text(profile.account),
+            name: text(profile.name),
+            away: text(profile.away),
+            is_bot: profile.bot,
+            is_operator: profile.operator,
+            rooms: rooms.iter().map(|room| printable(room)).collect(),
+            since,
+            idle: idle_ms.map(Duration::from_millis),
         }
     }
 }

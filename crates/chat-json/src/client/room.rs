@@ -326,6 +326,7 @@ mod tests {
             members: None,
             roles: std::collections::BTreeMap::new(),
             role: None,
+            away: Vec::new(),
             hushed: false,
             topic: None,
             err: None,

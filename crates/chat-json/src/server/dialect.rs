@@ -15,8 +15,8 @@ use super::replies;
 use super::requests::{self, bad};
 use crate::token::Token;
 use crate::wire::{
-    Allowed, Empty, Event, Id, Named, Present, Refused, Reply as Granted, Request, RoomsList, Sent,
-    Text, Topic, VERSION, Welcome,
+    Allowed, Empty, Event, Id, Named, Present, Profile, Refused, Reply as Granted, Request,
+    RoomsList, Sent, Text, Topic, VERSION, Welcome, Whois,
 };
 use bytes::BytesMut;
 use chat_core::log::{Batch, Page};
@@ -182,6 +182,7 @@ impl Dialect for Json {
                 limits,
                 lobby,
                 motd,
+                ..
             } => {
                 let line = self.line_bytes.get();
                 let text = limits.text_bytes.get();
@@ -210,9 +211,10 @@ impl Dialect for Json {
                 let nick = nick.as_str().into();
                 self.grant(Named { nick }, out);
             }
-            Reply::DirectSent { to, at, .. } => {
+            Reply::DirectSent { to, at, away, .. } => {
                 let (to, ts) = (to.as_str().into(), at.0);
-                self.grant(Sent { to, ts }, out);
+                let away = away.map(Text::from);
+                self.grant(Sent { to, ts, away }, out);
             }
             Reply::Who(info) => self.grant(Present::from(info), out),
             Reply::Present(info) => write_line(&present_event(info), out),
@@ -247,6 +249,9 @@ impl Dialect for Json {
                 self.grant_messages(room, page, &replies::found(page), out);
             }
             Reply::Refused(refusal) => self.refuse(refusal, out),
+            Reply::AwaySet { message } => self.grant(replies::awayness(message), out),
+            Reply::ProfileSet(profile) => self.grant(Profile::from(profile), out),
+            Reply::Whois(whois) => self.grant(Whois::from(whois), out),
             // This is the answer to `leave` and `ping`, and to commands that a later version of core adds.
             _ => self.grant(Empty {}, out),
         }

@@ -28,7 +28,11 @@ impl Encoder for JsonForm {
                     }
                 }
             }
-            Broadcast::Presence(presence) => write_line(&presence_event(presence), out),
+            Broadcast::Presence(presence) => {
+                if let Some(event) = presence_event(presence) {
+                    write_line(&event, out);
+                }
+            }
             Broadcast::Count(room, count) => {
                 let room = room.as_str().into();
                 write_line(

@@ -39,7 +39,9 @@ impl<'a> From<&'a SessionEvent> for Event<'a> {
         match event {
             SessionEvent::Room(_, InRoom::Message(message)) => message_event(message, false),
             SessionEvent::Room(_, InRoom::Replayed(message)) => message_event(message, true),
-            SessionEvent::Room(_, InRoom::Presence(presence)) => presence_event(presence),
+            SessionEvent::Room(_, InRoom::Presence(presence)) => {
+                presence_event(presence).unwrap_or(Event::Unknown)
+            }
             SessionEvent::Room(_, InRoom::Present(info)) => present_event(info),
             SessionEvent::Room(room, InRoom::Gap(missed)) => gap_event(room.as_str(), *missed),
             SessionEvent::Room(room, InRoom::Closed(reason)) => Event::Removed {
@@ -88,12 +90,14 @@ pub(super) fn present_event(info: &RoomInfo) -> Event<'_> {
         count,
         members,
         roles,
+        away,
     } = info.into();
     Event::Present {
         room,
         count,
         members,
         roles,
+        away,
     }
 }
 
@@ -115,10 +119,11 @@ pub(super) fn direct_event(direct: &Direct) -> Event<'_> {
     }
 }
 
-pub(super) fn presence_event(presence: &Presence) -> Event<'_> {
+/// Returns the event that announces a change; `None` if JSON Lines does not have the change.
+pub(super) fn presence_event(presence: &Presence) -> Option<Event<'_>> {
     let room = presence.room.as_str().into();
     let nick = presence.nick.as_str().into();
-    match &presence.change {
+    Some(match &presence.change {
         PresenceChange::Joined => Event::Joined { room, nick },
         PresenceChange::Left { reason } => Event::Left {
             room,
@@ -138,8 +143,17 @@ pub(super) fn presence_event(presence: &Presence) -> Event<'_> {
             by: by.as_ref().map(|by| by.as_str().into()),
         },
         PresenceChange::Hushed { .. } => Event::Hushed { room, on: true },
-        _ => Event::Hushed { room, on: false },
-    }
+        PresenceChange::Unhushed => Event::Hushed { room, on: false },
+        PresenceChange::Away {
+            message: Some(message),
+        } => Event::Away {
+            room,
+            nick,
+            text: (**message).into(),
+        },
+        PresenceChange::Away { message: None } => Event::Back { room, nick },
+        _ => return None,
+    })
 }
 
 /// Returns the reason that other members see when the server or an operator has removed a member.

@@ -5,7 +5,8 @@
 use super::replies;
 use super::requests::bad;
 use crate::wire::{
-    Empty, Named, Place, Present, Published, Refused, Reply, Request, RoomsList, Sent, Topic,
+    Empty, Named, Place, Present, Profile, Published, Refused, Reply, Request, RoomsList, Sent,
+    Text, Topic, Whois,
 };
 use chat_core::log::{Epoch, Page, Span, Timestamp};
 use chat_core::protocol::{Code, Command, Refusal};
@@ -86,8 +87,11 @@ async fn execute(
         }
         Command::Tell { to, text } => {
             let to = session.session().tell(&to, &text).await?;
+            let whois = session.session().hub().whois(to.as_str());
+            let away = whois.and_then(|whois| whois.profile.away);
+            let away = away.as_deref().map(Text::from);
             let (to, ts) = (to.as_str().into(), Timestamp::now().0);
-            raw(&Sent { to, ts })
+            raw(&Sent { to, ts, away })
         }
         Command::Nick { nick } => {
             let nick = session.session().rename(&nick).await?;
@@ -107,6 +111,25 @@ async fn execute(
             let has_more = rooms.len() > limit;
             rooms.truncate(limit);
             raw(&RoomsList::new(&rooms, has_more))
+        }
+        Command::Away { message } => {
+            let away = session.session().set_away(message.as_deref());
+            raw(&replies::awayness(away.as_deref()))
+        }
+        Command::SetProfile {
+            real_name, is_bot, ..
+        } => {
+            let session = session.session();
+            real_name
+                .iter()
+                .for_each(|name| session.set_real_name(name));
+            is_bot.iter().for_each(|is_bot| session.set_bot(*is_bot));
+            raw(&Profile::from(&session.profile()))
+        }
+        Command::Whois { nick } => {
+            let whois = session.session().hub().whois(&nick);
+            let whois = whois.ok_or_else(|| no_such_nick(&nick))?;
+            raw(&Whois::from(&whois))
         }
         Command::Ping => raw(&Empty {}),
         Command::Quit { .. } => {
@@ -260,6 +283,11 @@ async fn modes(
 
 fn published(room: &RoomName, seq: Seq) -> Result<Box<RawValue>, Refusal> {
     raw(&replies::published(room, seq, false))
+}
+
+fn no_such_nick(nick: &str) -> Refusal {
+    let nick: String = chat_core::text::clean(nick).chars().take(32).collect();
+    Refusal::new(Code::NotFound, format!("nobody here is called {nick}"))
 }
 
 fn other_epoch() -> Refusal {

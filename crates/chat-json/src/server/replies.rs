@@ -4,8 +4,8 @@
 
 use super::encoder::{write_earliest, write_latest, write_latest_first};
 use crate::wire::{
-    Affected, Event, Fault, Hole, Id, Listed, MaskEntry, Modes, Place, Present, Published, Refused,
-    RoomsList, Text, Topic,
+    Affected, Awayness, Event, Fault, Hole, Id, Listed, MaskEntry, Modes, Place, Present, Profile,
+    Published, Refused, RoomsList, Text, Topic, Whois,
 };
 use bytes::{BufMut, BytesMut};
 use chat_core::log::{Batch, Gap, Page, Span};
@@ -163,6 +163,7 @@ impl<'a> From<&'a RoomInfo> for Place<'a> {
             count,
             members,
             roles,
+            away,
         } = info.into();
         Self {
             room,
@@ -173,6 +174,7 @@ impl<'a> From<&'a RoomInfo> for Place<'a> {
             members: Some(members),
             roles,
             role: None,
+            away,
             hushed: info.is_hushed,
             topic: Some((*info.topic).into()),
             err: None,
@@ -208,6 +210,7 @@ fn no_place<'a>(room: &'a str, refusal: &'a Refusal) -> Place<'a> {
         members: None,
         roles: BTreeMap::new(),
         role: None,
+        away: Vec::new(),
         hushed: false,
         topic: None,
         err: Some(fault(refusal)),
@@ -245,6 +248,7 @@ impl<'a> From<&'a RoomInfo> for Present<'a> {
                 .iter()
                 .map(|(nick, role)| (nick.as_str().into(), role.as_str().into()))
                 .collect(),
+            away: info.away.iter().map(|nick| nick.as_str().into()).collect(),
         }
     }
 }
@@ -285,6 +289,45 @@ pub(super) fn affected<'a>(room: &'a RoomName, nick: &'a Nick) -> Affected<'a> {
     Affected {
         room: room.as_str().into(),
         nick: nick.as_str().into(),
+    }
+}
+
+impl<'a> From<&'a chat_core::Profile> for Profile<'a> {
+    fn from(profile: &'a chat_core::Profile) -> Self {
+        let text = |text: &'a Option<std::sync::Arc<str>>| text.as_deref().map(Text::from);
+        Self {
+            who: profile.user_host.as_str().into(),
+            account: profile
+                .account
+                .as_ref()
+                .map(|account| account.as_str().into()),
+            name: text(&profile.real_name),
+            away: text(&profile.away),
+            bot: profile.is_bot,
+            operator: profile.is_operator,
+        }
+    }
+}
+
+impl<'a> From<&'a chat_core::profile::Whois> for Whois<'a> {
+    fn from(whois: &'a chat_core::profile::Whois) -> Self {
+        Self {
+            nick: whois.nick.as_str().into(),
+            profile: (&whois.profile).into(),
+            rooms: whois
+                .rooms
+                .iter()
+                .map(|room| room.as_str().into())
+                .collect(),
+            since: whois.since.map(|since| since.0),
+            idle_ms: whois.idle.map(|idle| idle.as_millis() as u64),
+        }
+    }
+}
+
+pub(super) fn awayness(away: Option<&str>) -> Awayness<'_> {
+    Awayness {
+        away: away.map(Text::from),
     }
 }
 

@@ -171,6 +171,17 @@ pub(super) fn command<'a>(request: &mut Request<'a>) -> Result<Command<'a>, Refu
             room: Some(room(request)?),
             nick: needed(request.nick.take(), &request.cmd, "nick")?,
         },
+        "away" => Command::Away {
+            message: inner(request.text.take()),
+        },
+        "whois" => Command::Whois {
+            nick: needed(request.nick.take(), &request.cmd, "nick")?,
+        },
+        "profile" => Command::SetProfile {
+            user: None,
+            real_name: inner(request.name.take()),
+            is_bot: request.bot,
+        },
         "ping" => Command::Ping,
         "quit" => Command::Quit {
             reason: inner(request.reason.take()),
@@ -187,9 +198,9 @@ pub(super) fn is_known(cmd: &str) -> bool {
 }
 
 /// The names of all commands. The error about an unknown command lists them.
-const COMMANDS: [&str; 18] = [
+const COMMANDS: [&str; 21] = [
     "hello", "join", "leave", "say", "act", "publish", "tell", "nick", "topic", "who", "rooms",
-    "history", "search", "mode", "kick", "invite", "ping", "quit",
+    "history", "search", "mode", "kick", "invite", "away", "whois", "profile", "ping", "quit",
 ];
 
 pub(super) fn unknown_command(cmd: &str) -> Refusal {

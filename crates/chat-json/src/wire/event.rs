@@ -79,6 +79,27 @@ pub enum Event<'a> {
         /// announces them again; the command `who` returns the current members.
         on: bool,
     },
+    /// A member is away. The server also sends this event if the member changes the text.
+    Away {
+        /// The room.
+        #[serde(borrow)]
+        room: Text<'a>,
+        /// The member's nick.
+        #[serde(borrow)]
+        nick: Text<'a>,
+        /// What the member has left for others.
+        #[serde(borrow)]
+        text: Text<'a>,
+    },
+    /// A member that was away has come back.
+    Back {
+        /// The room.
+        #[serde(borrow)]
+        room: Text<'a>,
+        /// The member's nick.
+        #[serde(borrow)]
+        nick: Text<'a>,
+    },
     /// The current members of a room. The server sends this event if the client has missed joins or leaves.
     Present {
         /// The room.
@@ -92,6 +113,9 @@ pub enum Event<'a> {
         /// Those of `members` that have a role in the room, and their roles: `voice`, `operator` or `owner`.
         #[serde(borrow, default, skip_serializing_if = "BTreeMap::is_empty")]
         roles: BTreeMap<Text<'a>, Text<'a>>,
+        /// Those of `members` that are away.
+        #[serde(borrow, default, skip_serializing_if = "Vec::is_empty")]
+        away: Vec<Text<'a>>,
     },
     /// A member of a room invites this session to the room.
     Invited {

@@ -119,6 +119,9 @@ pub struct Place<'a> {
     /// The role of this session in the room; `None` if it has none.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub role: Option<Text<'a>>,
+    /// Those of `members` that are away.
+    #[serde(borrow, default, skip_serializing_if = "Vec::is_empty")]
+    pub away: Vec<Text<'a>>,
     /// Whether the room has too many members to announce joins and leaves.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub hushed: bool,
@@ -153,6 +156,9 @@ pub struct Sent<'a> {
     pub to: Text<'a>,
     /// The time at which the message was sent, in milliseconds since 1970, UTC.
     pub ts: u64,
+    /// What the recipient has left for others, if the recipient is away.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub away: Option<Text<'a>>,
 }
 
 /// The reply to `nick`.
@@ -188,6 +194,9 @@ pub struct Present<'a> {
     /// Those of `members` that have a role in the room, and their roles: `voice`, `operator` or `owner`.
     #[serde(borrow, default, skip_serializing_if = "BTreeMap::is_empty")]
     pub roles: BTreeMap<Text<'a>, Text<'a>>,
+    /// Those of `members` that are away.
+    #[serde(borrow, default, skip_serializing_if = "Vec::is_empty")]
+    pub away: Vec<Text<'a>>,
 }
 
 /// The reply to `mode` without changes.
@@ -238,6 +247,57 @@ pub struct Affected<'a> {
     /// The nick of the other session.
     #[serde(borrow)]
     pub nick: Text<'a>,
+}
+
+/// The reply to `away`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Awayness<'a> {
+    /// What others see of this session; `None` if the session is not away.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub away: Option<Text<'a>>,
+}
+
+/// What is known of a session besides its nick. The reply to `profile`, and a part of the reply to `whois`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Profile<'a> {
+    /// The user name, and a host that hides the address, as `user@host`.
+    #[serde(borrow)]
+    pub who: Text<'a>,
+    /// The account; `None` if the session has none.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<Text<'a>>,
+    /// The real name; `None` if there is none.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<Text<'a>>,
+    /// What the session has left for others; `None` if it is not away.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub away: Option<Text<'a>>,
+    /// Whether the session says that it is a bot.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub bot: bool,
+    /// Whether the session is a server operator.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub operator: bool,
+}
+
+/// The reply to `whois`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Whois<'a> {
+    /// The nick.
+    #[serde(borrow)]
+    pub nick: Text<'a>,
+    /// What is known besides the nick.
+    #[serde(borrow, flatten)]
+    pub profile: Profile<'a>,
+    /// The rooms of the session, as far as the client may see them.
+    #[serde(borrow)]
+    pub rooms: Vec<Text<'a>>,
+    /// When the session began, in milliseconds since 1970, UTC; `None` if this is unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<u64>,
+    /// For how many milliseconds the session has said nothing; `None` if this is unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle_ms: Option<u64>,
 }
 
 /// The reply to `rooms`.

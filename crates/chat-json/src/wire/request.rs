@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Request<'a> {
     /// The name of the command: `hello`, `join`, `leave`, `say`, `act`, `publish`, `tell`, `nick`, `topic`, `who`,
-    /// `rooms`, `history`, `search`, `mode`, `kick`, `invite`, `ping` or `quit`.
+    /// `rooms`, `history`, `search`, `mode`, `kick`, `invite`, `away`, `whois`, `profile`, `ping` or `quit`.
     #[serde(borrow)]
     pub cmd: Text<'a>,
     /// The id that the reply repeats. The server answers a command with an id exactly once. It answers a command
@@ -21,7 +21,7 @@ pub struct Request<'a> {
     /// `hello`: the version of the protocol.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub v: Option<u32>,
-    /// `hello`, `nick`: the requested nick. `kick`, `invite`: the nick of the other session.
+    /// `hello`, `nick`: the requested nick. `kick`, `invite`, `whois`: the nick of the other session.
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
     pub nick: Option<Text<'a>>,
     /// `hello`: a secret of 16 to 128 bytes, by which the server recognises a returning client.
@@ -53,7 +53,8 @@ pub struct Request<'a> {
     /// `tell`: the recipient's nick.
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
     pub to: Option<Text<'a>>,
-    /// `say`, `act`, `publish`, `tell`, `topic`: the text. `search`: the words to search for.
+    /// `say`, `act`, `publish`, `tell`, `topic`: the text. `search`: the words to search for. `away`: what others see
+    /// of a client that is away; without it, the client is back.
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
     pub text: Option<Text<'a>>,
     /// `say`, `act`, `publish`: a key for the message. If the client sends the command again under the same key, the
@@ -69,6 +70,12 @@ pub struct Request<'a> {
     /// `mode`: the changes, such as `+moderated -key`. Without this field, the reply has the modes.
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
     pub set: Option<Text<'a>>,
+    /// `profile`: the client's real name; an empty text removes it.
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    pub name: Option<Text<'a>>,
+    /// `profile`: whether the client is a bot.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bot: Option<bool>,
 }
 
 impl<'a> Request<'a> {
@@ -94,6 +101,8 @@ impl<'a> Request<'a> {
             create: None,
             reason: None,
             set: None,
+            name: None,
+            bot: None,
         }
     }
 }

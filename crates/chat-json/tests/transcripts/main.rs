@@ -33,12 +33,12 @@ macro_rules! scenarios {
 
 scenarios! {
     plain:
-        addresses
+        addresses away
         arrival bad_lines big_rooms chunks draining endings gaps greeting_bytes hangul help
         history journal limits listener lobby moderation names openings policies rates rooms
         search talking telnet twenty;
     json:
-        broken commands draining errors gaps hello history journal keys limits moderation ping
+        away broken commands draining errors gaps hello history journal keys limits moderation ping
         policies presence publish rates replay rooms search tokens;
     mixed:
         big_rooms gaps rooms;

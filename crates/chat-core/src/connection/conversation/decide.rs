@@ -43,6 +43,7 @@ pub(super) const fn precedes_session(command: &Command<'_>) -> bool {
         command,
         Command::Hello { .. }
             | Command::Authenticate(_)
+            | Command::SetProfile { .. }
             | Command::Ping
             | Command::Quit { .. }
             | Command::OptionsChanged

@@ -157,11 +157,11 @@ impl Dialect for IrcPeer {
             }
             Reply::Members {
                 room,
-                nicks,
+                members,
                 has_more,
                 ..
             } => {
-                let nicks: Vec<_> = nicks.iter().map(|nick| nick.as_str()).collect();
+                let nicks: Vec<_> = members.iter().map(|member| member.nick.as_str()).collect();
                 put!(out, "353 #{room} :{}", nicks.join(" "));
                 if !has_more {
                     put!(out, "366 #{room}");

@@ -154,6 +154,13 @@ fn changes(random: &mut Random) -> Vec<PresenceChange> {
         PresenceChange::Renamed { to: nick() },
         PresenceChange::Hushed { limit: 100 },
         PresenceChange::Unhushed,
+        PresenceChange::Away {
+            message: Some("\"lunch\" \\ {한}".into()),
+        },
+        PresenceChange::Away { message: None },
+        PresenceChange::ProfileChanged {
+            was: Box::default(),
+        },
     ])
     .collect()
 }

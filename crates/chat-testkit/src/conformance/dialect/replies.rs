@@ -9,12 +9,14 @@ use crate::random::Random;
 use bytes::BytesMut;
 use chat_core::log::Timestamp;
 use chat_core::log::{BatchSlice, Gap, Page, Span};
+use chat_core::profile::{EndedSession, MemberInfo, NickStatus, Whois};
 use chat_core::protocol::{
     Code, Command, Commands, Delimiter, Dialect, Greeting, Joined, Refusal, Reply, Step,
 };
 use chat_core::rooms::{ModeChanges, Modes, Role, RoomInfo, RoomSummary};
-use chat_core::{Direct, Hub, Kind, Limits, Nick, RoomName, Seq};
+use chat_core::{Direct, Hub, Kind, Limits, Nick, Profile, RoomName, Seq};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The contents of a hub, from which the suite makes its replies.
 pub(super) struct Scene {
@@ -195,6 +197,10 @@ impl Talk<'_> {
         self.writes("direct", |dialect, out| dialect.direct(&direct, out))?;
         let invitation = Direct::invitation(nick(), at, room());
         self.writes("invited", |dialect, out| dialect.direct(&invitation, out))?;
+        let online = MemberInfo::new(nick(), Profile::default());
+        let online = direct.at.0.is_multiple_of(2).then_some(online);
+        let status = NickStatus::new(direct.text.to_string(), online);
+        self.writes("watched", |dialect, out| dialect.watched(&status, out))?;
         self.writes("ping", |dialect, out| dialect.ping(out))?;
         let unasked = *self.random.pick(&UNASKED);
         self.answers(unasked, "nothing")?;
@@ -233,9 +239,14 @@ struct Material {
     joined: Joined,
     refusal: Refusal,
     page: Page,
-    roles: Vec<Option<Role>>,
     modes: Modes,
     by: Option<Nick>,
+    profile: Profile,
+    members: Vec<MemberInfo>,
+    whois: Whois,
+    ended: [EndedSession; 1],
+    statuses: [NickStatus; 2],
+    refused: [String; 1],
 }
 
 impl Material {
@@ -243,15 +254,38 @@ impl Material {
         let text = hostile::clean_text(random);
         let info = random.pick(&scene.rolls).clone();
         let is_recovered = *random.pick(&[None, Some(true), Some(false)]);
-        let mut roles = info.nicks.iter();
-        let role = |_| *random.pick(&[None, None, Some(Role::Voice), Some(Role::Operator)]);
-        let roles: Vec<_> = roles.by_ref().map(role).collect();
+        let mut profile = Profile::default();
+        if text.len().is_multiple_of(2) {
+            profile.away = Some(text.as_str().into());
+            profile.real_name = Some(text.as_str().into());
+            profile.is_bot = true;
+            profile.is_operator = true;
+        }
+        let member = MemberInfo::new(nick(), profile.clone());
+        let listed = |nick: &Nick| {
+            let mut member = MemberInfo::new(nick.clone(), profile.clone());
+            member.role = *random.pick(&[None, None, Some(Role::Voice), Some(Role::Operator)]);
+            member
+        };
+        let members: Vec<_> = info.nicks.iter().map(listed).collect();
         let mut joined = Joined::new(info.clone(), is_recovered);
-        joined.role = roles.first().copied().flatten();
+        joined.role = members.first().and_then(|member| member.role);
+        let mut whois = Whois::new(nick(), profile.clone());
+        whois.rooms.push(room());
+        whois.since = Some(Timestamp(0));
+        whois.idle = Some(Duration::from_secs(text.len() as u64 * 1_000));
         Self {
+            members,
+            whois,
+            ended: [EndedSession::new(nick(), profile.clone(), Timestamp(0))],
+            statuses: [
+                NickStatus::new(text.clone(), None),
+                NickStatus::new(nick().to_string(), Some(member)),
+            ],
+            refused: [text.clone()],
+            profile,
             modes: modes(random),
             by: random.once_in(2).then(nick),
-            roles,
             joined,
             refusal: Refusal::new(*random.pick(&CODES), text.clone()),
             nick: nick(),
@@ -281,6 +315,7 @@ impl Material {
         match which {
             Answer::Welcome => Reply::Welcome {
                 nick: &self.nick,
+                user_host: &self.profile.user_host,
                 rooms,
                 limits: &scene.limits,
                 lobby: &self.room,
@@ -301,13 +336,13 @@ impl Material {
                 to: &self.nick,
                 at: Timestamp(u64::MAX >> 16),
                 text: &self.text,
+                away: self.profile.away.as_deref(),
             },
             Answer::Who => Reply::Who(&self.info),
             Answer::Present => Reply::Present(&self.info),
             Answer::Members => Reply::Members {
                 room: &self.room,
-                nicks: &self.info.nicks,
-                roles: &self.roles,
+                members: &self.members,
                 has_more: false,
             },
             Answer::Rooms => Reply::Rooms {
@@ -341,6 +376,22 @@ impl Material {
                 page: &self.page,
             },
             Answer::Pong => Reply::Pong,
+            Answer::AwaySet => Reply::AwaySet {
+                message: self.profile.away.as_deref(),
+            },
+            Answer::ProfileSet => Reply::ProfileSet(&self.profile),
+            Answer::Whois => Reply::Whois(&self.whois),
+            Answer::Whowas => Reply::Whowas {
+                asked: &self.text,
+                ended: random.pick::<&[EndedSession]>(&[&self.ended, &[]]),
+            },
+            Answer::Online => Reply::Online(&self.statuses),
+            Answer::Watching => Reply::Watching {
+                nicks: random.pick::<&[NickStatus]>(&[&self.statuses, &[]]),
+                refused: random.pick::<&[String]>(&[&self.refused, &[]]),
+            },
+            Answer::Operating => Reply::Operating,
+            Answer::Disconnected => Reply::Disconnected(&self.nick),
             Answer::Removed => Reply::Removed {
                 room: &self.room,
                 reason: &self.text,
@@ -407,6 +458,14 @@ enum Answer {
     Pong,
     Removed,
     Refused,
+    AwaySet,
+    ProfileSet,
+    Whois,
+    Whowas,
+    Online,
+    Watching,
+    Operating,
+    Disconnected,
 }
 
 /// The possible replies to a message.
@@ -443,6 +502,14 @@ const fn answers(command: &Command<'_>) -> &'static [Answer] {
         Command::Read { .. } => &[Answer::Page, Refused],
         Command::Search { .. } => &[Answer::Found, Refused],
         Command::Ping => &[Answer::Pong],
+        Command::Away { .. } => &[Answer::AwaySet, Refused],
+        Command::SetProfile { .. } => &[Answer::ProfileSet, Refused],
+        Command::Whois { .. } => &[Answer::Whois, Refused],
+        Command::Whowas { .. } => &[Answer::Whowas],
+        Command::Online { .. } => &[Answer::Online],
+        Command::Watch { .. } => &[Answer::Watching, Refused],
+        Command::Operate { .. } => &[Answer::Operating, Refused],
+        Command::Disconnect { .. } => &[Answer::Disconnected, Refused],
         _ => &[Refused],
     }
 }
