@@ -28,6 +28,8 @@ pub(crate) enum Command {
     Around,
     Members,
     Quit,
+    Away,
+    Whois,
 }
 
 /// One command: its name, its arguments, and its help text.
@@ -53,7 +55,7 @@ const fn row(
     }
 }
 
-pub(crate) const COMMANDS: [Row; 15] = [
+pub(crate) const COMMANDS: [Row; 17] = [
     row(Command::Help, "help", "", "shows this help"),
     row(Command::Join, "join", "ROOM", "joins a room and shows it"),
     row(
@@ -64,6 +66,12 @@ pub(crate) const COMMANDS: [Row; 15] = [
     ),
     row(Command::Rooms, "rooms", "", "lists the rooms"),
     row(Command::Who, "who", "[ROOM]", "lists the members of a room"),
+    row(
+        Command::Whois,
+        "whois",
+        "NICK",
+        "tells what is known of a member",
+    ),
     row(Command::Msg, "msg", "NICK TEXT", "sends a direct message"),
     row(
         Command::Query,
@@ -90,6 +98,12 @@ pub(crate) const COMMANDS: [Row; 15] = [
         "shows the topic, or sets it",
     ),
     row(Command::Nick, "nick", "NAME", "takes another nick"),
+    row(
+        Command::Away,
+        "away",
+        "[TEXT]",
+        "marks you as away; alone, as back",
+    ),
     row(
         Command::Search,
         "search",
@@ -139,6 +153,7 @@ impl Command {
                 | Self::Me
                 | Self::Search
                 | Self::Around
+                | Self::Whois
         )
     }
 

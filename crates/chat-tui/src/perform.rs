@@ -3,7 +3,7 @@
 
 use crate::found::{list, list_found};
 use crate::update::{Answer, Effect};
-use chat_json::{Client, Listing, Message, RequestError};
+use chat_json::{Client, Listing, Message, RequestError, Whois};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::time::Instant;
@@ -34,6 +34,8 @@ pub(crate) fn perform(client: &Client, effect: Effect) -> Option<BoxFuture<'stat
         Effect::Nick { room, nick } => rename(client, room, nick).boxed(),
         Effect::Who { room, of } => who(client, room, of).boxed(),
         Effect::Rooms { room } => rooms(client, room).boxed(),
+        Effect::Away { room, text } => away(client, room, text).boxed(),
+        Effect::Whois { room, nick } => whois(client, room, nick).boxed(),
         Effect::Topic { room, text } => set_topic(client, room, text).boxed(),
         Effect::Older {
             room,
@@ -95,7 +97,12 @@ async fn rename(client: Client, room: String, nick: String) -> Answer {
 
 async fn who(client: Client, room: String, of: String) -> Answer {
     let who = client.who(&of).await.map(|who| {
-        let members = who.members.join(", ");
+        let marked = |nick: &String| match who.away.contains(nick) {
+            true => format!("{nick} (away)"),
+            false => nick.clone(),
+        };
+        let members: Vec<String> = who.members.iter().map(marked).collect();
+        let members = members.join(", ");
         vec![format!("{}: {} here: {members}", who.room, who.count)]
     });
     lines(room, who)
@@ -108,6 +115,40 @@ async fn rooms(client: Client, room: String) -> Answer {
         room,
         rooms.map(|rooms| rooms.iter().take(ROOMS_LISTED).map(line).collect()),
     )
+}
+
+async fn away(client: Client, room: String, text: Option<String>) -> Answer {
+    let away = client.away(text.as_deref()).await.map(|away| {
+        vec![match away {
+            Some(text) => format!("you are away: {text} (/away alone marks you as back)"),
+            None => "you are back".to_owned(),
+        }]
+    });
+    lines(room, away)
+}
+
+async fn whois(client: Client, room: String, nick: String) -> Answer {
+    let whois = client.whois(&nick).await.map(|whois| whois_lines(&whois));
+    lines(room, whois)
+}
+
+/// Returns what is known of a member, as lines to show.
+fn whois_lines(whois: &Whois) -> Vec<String> {
+    let nick = &whois.nick;
+    let mut known: Vec<&str> = whois.name.as_deref().into_iter().collect();
+    known.push(&whois.who);
+    let account = whois.account.as_ref();
+    let account = account.map(|account| format!("account {account}"));
+    known.extend(account.as_deref());
+    known.extend(whois.is_bot.then_some("a bot"));
+    known.extend(whois.is_operator.then_some("a server operator"));
+    let mut lines = vec![format!("{nick}: {}", known.join(", "))];
+    let away = whois.away.as_ref();
+    lines.extend(away.map(|text| format!("{nick} is away: {text}")));
+    if !whois.rooms.is_empty() {
+        lines.push(format!("{nick} is in {}", whois.rooms.join(", ")));
+    }
+    lines
 }
 
 async fn set_topic(client: Client, room: String, text: String) -> Answer {

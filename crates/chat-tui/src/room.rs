@@ -38,6 +38,8 @@ pub(crate) struct Room {
     pub(crate) editor: Editor,
     /// The nicks of the members, at most [`MEMBERS_MAX`] of them.
     pub(crate) members: Vec<String>,
+    /// Those of `members` that are away.
+    pub(crate) away: Vec<String>,
     /// The number of all members.
     pub(crate) count: usize,
     pub(crate) unread: usize,
@@ -174,6 +176,24 @@ impl Room {
         self.count = count;
     }
 
+    /// Replaces the list of members that are away.
+    pub(crate) fn set_away(&mut self, away: &[String]) {
+        let away = away.iter().map(|nick| name(nick));
+        self.away = away.filter(|nick| self.members.contains(nick)).collect();
+    }
+
+    /// Marks a member as away, or as back.
+    pub(crate) fn mark_away(&mut self, nick: &str, is_away: bool) {
+        self.away.retain(|known| known != nick);
+        if is_away && self.members.iter().any(|known| known == nick) {
+            self.away.push(nick.to_owned());
+        }
+    }
+
+    pub(crate) fn is_away(&self, nick: &str) -> bool {
+        self.away.iter().any(|known| known == nick)
+    }
+
     pub(crate) fn add_member(&mut self, nick: &str) {
         self.count = self.count.saturating_add(1);
         if self.members.len() < MEMBERS_MAX && !self.members.iter().any(|known| known == nick) {
@@ -188,11 +208,14 @@ impl Room {
     pub(crate) fn remove_member(&mut self, nick: &str) {
         self.count = self.count.saturating_sub(1);
         self.members.retain(|known| known != nick);
+        self.away.retain(|known| known != nick);
     }
 
     pub(crate) fn rename_member(&mut self, nick: &str, to: &str) {
+        let is_away = self.is_away(nick);
         self.remove_member(nick);
         self.add_member(to);
+        self.mark_away(to, is_away);
     }
 
     /// Sets the epoch of the room's log. If the epoch changed, positions in the old log are forgotten.

@@ -121,6 +121,15 @@ pub(crate) enum Effect {
     Rooms {
         room: String,
     },
+    /// Marks the user as away with a text, or as back with `None`.
+    Away {
+        room: String,
+        text: Option<String>,
+    },
+    Whois {
+        room: String,
+        nick: String,
+    },
     Topic {
         room: String,
         text: String,

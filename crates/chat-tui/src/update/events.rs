@@ -252,9 +252,11 @@ fn presence(state: &mut State, event: &Event) {
         Event::Joined { room, nick } => joined(state, room, nick),
         Event::Left { room, nick, reason } => left(state, room, nick, reason.as_deref()),
         Event::Renamed { room, nick, to } => renamed(state, room, nick, to),
+        Event::Away { room, nick, text } => away(state, room, nick, text.as_deref()),
         Event::Present(present) => {
             if let Some(room) = state.find(&present.room) {
                 room.set_members(&present.members, present.count);
+                room.set_away(&present.away);
             }
         }
         Event::Members { room, count } => {
@@ -283,6 +285,17 @@ fn joined(state: &mut State, room: &str, nick: &str) {
     let nick = room::name(nick);
     notice_in(state, room, format!("{nick} joined"), |room| {
         room.add_member(&nick)
+    });
+}
+
+fn away(state: &mut State, room: &str, nick: &str, text: Option<&str>) {
+    let nick = room::name(nick);
+    let shown = match text {
+        Some(text) => format!("{nick} is away: {}", room::words(text)),
+        None => format!("{nick} is back"),
+    };
+    notice_in(state, room, shown, |room| {
+        room.mark_away(&nick, text.is_some())
     });
 }
 
@@ -388,6 +401,7 @@ fn enter(state: &mut State, entered: &chat_json::Room) {
     }
     room.be_in(&entered.epoch);
     room.set_members(&entered.members, entered.count);
+    room.set_away(&entered.away);
     let others: Vec<&str> = room
         .members
         .iter()

@@ -103,6 +103,14 @@ fn run(state: &mut State, command: Command, typed: &str) -> Result<Vec<Effect>, 
         Command::Rooms => Effect::Rooms { room },
         Command::Who => who(room, typed),
         Command::Topic => return Ok(topic(state, room, typed)),
+        Command::Away => Effect::Away {
+            room,
+            text: (!typed.is_empty()).then(|| typed.to_owned()),
+        },
+        Command::Whois => Effect::Whois {
+            room,
+            nick: names::nick(typed)?,
+        },
     };
     Ok(vec![effect])
 }

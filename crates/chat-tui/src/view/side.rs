@@ -50,6 +50,9 @@ fn shown_name(number: usize, name: &str) -> String {
     format!("{number} {}", shown(name))
 }
 
+/// The mark of a member that is away.
+const AWAY: &str = " (away)";
+
 pub(super) fn members(state: &State, frame: &mut Frame<'_>, area: Rect) {
     if area.width == 0 {
         return;
@@ -57,8 +60,12 @@ pub(super) fn members(state: &State, frame: &mut Frame<'_>, area: Rect) {
     let room = state.room();
     let (width, height) = (usize::from(area.width) - 2, usize::from(area.height));
     let names = room.members.iter().map(|nick| {
-        let shown = fit(&shown(nick), width).to_owned();
-        Line::styled(format!(" {shown}"), state.theme.nick(nick))
+        let mark = if room.is_away(nick) { AWAY } else { "" };
+        let shown = fit(&shown(nick), width.saturating_sub(columns(mark))).to_owned();
+        Line::from(vec![
+            Span::styled(format!(" {shown}"), state.theme.nick(nick)),
+            Span::styled(mark, state.theme.faint()),
+        ])
     });
     let fits = room.count <= height && room.members.len() <= height;
     let shown = if fits {

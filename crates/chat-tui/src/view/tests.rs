@@ -112,6 +112,35 @@ fn the_main_view() {
     assert_eq!((cursor.x, cursor.y), (2 + 4 + 7, 11));
 }
 
+#[test]
+fn a_member_that_is_away_is_marked_until_it_is_back() {
+    let mut screen = Screen::new(80, 8);
+    let mut ops = Room::with("lobby", &["alice", "Zoë"]);
+    ops.away = vec!["Zoë".to_owned()];
+    screen.happens(Event::Entered(ops));
+    let happens = |nick: &str, text: Option<&str>| Event::Away {
+        room: "lobby".to_owned(),
+        nick: nick.to_owned(),
+        text: text.map(str::to_owned),
+    };
+    screen.happens(happens("alice", Some("lunch\x1b[2J")));
+    let shown = screen.lines().join("\n");
+    for expected in ["alice (away)", "Zoë (away)", "* alice is away: lunch[2J"] {
+        assert!(shown.contains(expected), "{shown}");
+    }
+    let (room, nick, to) = ("lobby".to_owned(), "alice".to_owned(), "ali".to_owned());
+    screen.happens(Event::Renamed { room, nick, to });
+    assert!(screen.lines().join("\n").contains("ali (away)"));
+    screen.happens(happens("ali", None));
+    screen.happens(happens("nobody", Some("x")));
+    screen.happens(happens("Zoë", None));
+    let shown = screen.lines().join("\n");
+    assert!(
+        shown.contains("* ali is back") && !shown.contains("(away)"),
+        "{shown}"
+    );
+}
+
 /// Compares lines of the screen with a file in `snapshots/`. With `UPDATE_SNAPSHOTS=1`, writes the file.
 fn insta(lines: &[String], name: &str) {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -347,6 +376,11 @@ fn events(text: &str) -> Vec<Event> {
             room: room.clone(),
             nick: own(),
             to: format!("{text} 2"),
+        },
+        Event::Away {
+            room: room.clone(),
+            nick: format!("{text} 2"),
+            text: Some(own()),
         },
         Event::Left {
             room: room.clone(),
