@@ -2,7 +2,7 @@
 //!
 //! Invariant: each decision is made under the room's lock, in one place for all dialects and for sessions in process.
 
-use crate::event::PresenceChange;
+use crate::event::{PresenceChange, Profile};
 use crate::log::{
     Account, Batch, Drafts, Kind, MaskList, MaskSubject, ModeChange, ModeChanges, Modes, Role,
     RoleTarget, SessionId, Setting, Timestamp, UserHost,
@@ -418,6 +418,13 @@ impl Subject {
 }
 
 impl State {
+    /// Gives a session on another node that enters the room the role of its account. Its own node does the same.
+    pub(super) fn give_role_of_account(&mut self, who: SessionId, profile: &Profile) {
+        let account = profile.account.as_ref();
+        let role = account.and_then(|account| self.rights.modes().role_of(account));
+        self.rights.set_role(who, role);
+    }
+
     /// Returns those of these nicks that have a role, and their roles. If the sessions that share a nick have different
     /// roles, returns the highest.
     pub(super) fn roles_of(&self, nicks: &[Nick]) -> Vec<(Nick, Role)> {
@@ -440,12 +447,14 @@ impl State {
     }
 }
 
-/// Returns the sessions of this node that are in the room and have this account.
+/// Returns the sessions in the room, on all nodes, that have this account.
 fn sessions_of(state: &State, account: &Account) -> Vec<SessionId> {
-    let members = state.members.iter();
     let is_of = |session: &Participant| session.account().as_ref() == Some(account);
-    members
-        .filter(|(_, occupant)| is_of(&occupant.session))
-        .map(|(who, _)| *who)
-        .collect()
+    let here = state.members.iter();
+    let here = here.filter(|(_, occupant)| is_of(&occupant.session));
+    let elsewhere = state.elsewhere.iter();
+    let elsewhere =
+        elsewhere.filter(|(_, session)| session.profile.account.as_ref() == Some(account));
+    let here = here.map(|(who, _)| *who);
+    here.chain(elsewhere.map(|(who, _)| *who)).collect()
 }

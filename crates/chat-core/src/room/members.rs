@@ -314,6 +314,7 @@ impl Room {
         let mut state = self.state.lock();
         for (who, session) in members {
             state.share(&session.nick, session.profile.account.as_ref());
+            state.give_role_of_account(who, &session.profile);
             state.elsewhere.insert(who, session);
         }
         state.hushed |= state.count() > self.context.limits.announce;
@@ -336,6 +337,7 @@ impl Room {
             profile: profile.clone(),
         };
         let Some(had) = state.elsewhere.insert(who, now) else {
+            state.give_role_of_account(who, profile);
             if !state.share(nick, profile.account.as_ref()) {
                 self.announce_arrival(&mut state, who, nick, profile.clone());
             }

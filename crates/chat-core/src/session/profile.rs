@@ -1,6 +1,6 @@
 //! What a session lets others know of it, and which nicks it watches.
 
-use crate::event::{NickStatus, Profile};
+use crate::event::{NickStatus, Profile, Whois};
 use crate::hub::TellError;
 use crate::name::Nick;
 use crate::session::session::Session;
@@ -71,6 +71,13 @@ impl Session {
     #[must_use]
     pub fn is_operator(&self) -> bool {
         self.shared().is_operator()
+    }
+
+    /// Returns what is known of the sessions with this nick, as [`Hub::whois`](crate::Hub::whois) does, without the rooms
+    /// that this session does not [see](Self::sees).
+    #[must_use]
+    pub fn whois(&self, nick: &str) -> Option<Whois> {
+        self.hub().whois_seen(nick, |room| self.sees(room))
     }
 
     /// Watches nicks: when a session takes one of these nicks, or the last session with the nick gives it up,

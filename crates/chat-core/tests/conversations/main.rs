@@ -27,6 +27,7 @@ mod policies;
 mod profiles;
 mod programs;
 mod promises;
+mod ranks_and_hosts;
 mod regression;
 mod shared_log;
 mod shared_log_faults;

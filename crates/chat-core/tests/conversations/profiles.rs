@@ -158,7 +158,9 @@ async fn a_peer_that_shares_rooms_is_told_once_who_is_away_and_who_is_back() {
     kim.sends("AWAY coffee").await;
     plain.sees("* kim is away: coffee").await;
     plain.sends("/who").await;
-    plain.sees("* a: 3 members: kim (away), lee, plain").await;
+    plain
+        .sees("* a: 3 members: kim (operator, away), lee, plain")
+        .await;
     kim.sends("AWAY").await;
     plain.sees("* kim is back").await;
 }

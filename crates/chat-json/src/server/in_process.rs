@@ -87,7 +87,7 @@ async fn execute(
         }
         Command::Tell { to, text } => {
             let to = session.session().tell(&to, &text).await?;
-            let whois = session.session().hub().whois(to.as_str());
+            let whois = session.session().whois(to.as_str());
             let away = whois.and_then(|whois| whois.profile.away);
             let away = away.as_deref().map(Text::from);
             let (to, ts) = (to.as_str().into(), Timestamp::now().0);
@@ -127,7 +127,7 @@ async fn execute(
             raw(&Profile::from(&session.profile()))
         }
         Command::Whois { nick } => {
-            let whois = session.session().hub().whois(&nick);
+            let whois = session.session().whois(&nick);
             let whois = whois.ok_or_else(|| no_such_nick(&nick))?;
             raw(&Whois::from(&whois))
         }
