@@ -47,12 +47,15 @@ pub(crate) struct Participant {
     active: AtomicU64,
 }
 
+/// The watched nicks that have come or gone, with their keys.
+pub(crate) type News = VecDeque<(Arc<str>, NickStatus)>;
+
 #[derive(Default)]
 pub(crate) struct Mail {
     pub(crate) direct: VecDeque<Direct>,
-    /// The watched nicks that have come or gone, with their keys: at most one entry for each nick that the session
+    /// The watched nicks that have come or gone: at most one entry for each nick that the session
     /// watches. Boxed, because few sessions watch any.
-    pub(crate) watched: Option<Box<VecDeque<(Arc<str>, NickStatus)>>>,
+    pub(crate) watched: Option<Box<News>>,
     /// The removals from rooms that the session's connection has yet to report to the peer.
     pub(crate) removals: Vec<Removal>,
     /// Why the session is asked to end; `None` if it is not asked to end.

@@ -447,7 +447,8 @@ async fn a_kick_names_who_kicks_and_needs_the_rank() {
     let not_operator = Err(KickError::Denied(Denied::NotOperator));
     assert_eq!(bob.kick("ops", "alice", "").await, not_operator);
     assert_eq!(bob.kick("ops", "nobody", "").await, not_operator);
-    (seen(&mut alice_in_ops), seen(&mut bob_in_ops));
+    seen(&mut alice_in_ops);
+    seen(&mut bob_in_ops);
     assert_eq!(
         alice.kick("ops", "BOB", "spam\x1b[2J").await.unwrap(),
         bob.nick()
