@@ -1,5 +1,6 @@
 //! One room: the order of its items, its members, and delivery to them.
 
+mod announcing;
 mod catch_up;
 mod delivery;
 mod denied;

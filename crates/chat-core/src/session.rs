@@ -3,7 +3,9 @@
 mod events;
 mod handle;
 mod join_request;
+mod mail;
 mod member;
+mod modes;
 mod profile;
 mod session;
 mod wire_member;

@@ -1,13 +1,13 @@
-//! The members of a room, and how changes of presence are announced.
+//! The members of a room: who enters and leaves, and lists of them.
 //!
-//! Invariant: one item announces one change. If a room has too many members to announce each change, only the followers
-//! of the hub receive the changes.
+//! Invariant: each change of the members is announced under the lock under which it is made.
 
 use crate::event::{
-    CloseReason, MemberInfo, Missed, Presence, PresenceChange, Profile, RoomInfo, RoomSummary,
+    CloseReason, MemberInfo, Missed, PresenceChange, Profile, RoomInfo, RoomSummary,
 };
 use crate::log::{Account, SessionId};
 use crate::name::Nick;
+use crate::room::announcing::Change;
 use crate::room::delivery;
 use crate::room::delivery::{Place, Shard, Tail};
 use crate::room::denied::Denied;
@@ -17,21 +17,16 @@ use crate::room::occupant::{Elsewhere, Occupant, Removed, SeatNumber};
 use crate::room::outbound::Outbound;
 use crate::room::participant::Participant;
 use crate::room::rights::Pass;
-use crate::room::room::{Closed, Lifecycle, Room, State, Subscription, Told, What};
+use crate::room::room::{Closed, Lifecycle, Room, State, Subscription};
 use std::collections::HashSet;
 use std::num::NonZeroU32;
 use std::ops::Bound;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// The most nicks in a description of a room, unless the description lists all members. The default of
 /// [`Limits::announce`](crate::Limits::announce) is the same number. So by default, a room that announces each arrival
 /// lists all its members. A line has space for this many nicks.
 const INFO_NICKS_MAX: usize = 100;
-
-/// The time between two announcements of the number of members, in a room with too many members to announce each
-/// change.
-const COUNT_EVERY: Duration = Duration::from_secs(1);
 
 /// The fewest members that each delivery task of a room must serve before the room starts a further task.
 const MEMBERS_PER_SHARD_MIN: usize = 128;
@@ -43,26 +38,6 @@ pub(crate) struct Listed {
     pub(crate) member: MemberInfo,
     /// Whether other sessions may be in the room under the same nick.
     pub(crate) is_shared: bool,
-}
-
-/// A change of presence, and the number under which all rooms of the session announce it. The number is `None` if only
-/// one room announces the change.
-pub(super) struct Change {
-    change: PresenceChange,
-    number: Option<NonZeroU32>,
-    /// What is known of the session after the change.
-    profile: Profile,
-}
-
-impl Change {
-    /// Creates a change that only one room announces. Such a change has no number.
-    const fn here(change: PresenceChange, profile: Profile) -> Self {
-        Self {
-            change,
-            number: None,
-            profile,
-        }
-    }
 }
 
 impl State {
@@ -81,7 +56,7 @@ impl State {
     }
 
     /// Returns whether several sessions in the room have the nick.
-    fn is_shared(&self, nick: &Nick) -> bool {
+    pub(super) fn is_shared(&self, nick: &Nick) -> bool {
         self.shared.get(nick).is_some_and(|count| *count > 1)
     }
 
@@ -100,7 +75,7 @@ impl State {
 
     /// Counts one more session under a nick. Returns whether other sessions have the nick, too. A session without an
     /// account is not counted, because it can't share its nick.
-    fn share(&mut self, nick: &Nick, account: Option<&Account>) -> bool {
+    pub(super) fn share(&mut self, nick: &Nick, account: Option<&Account>) -> bool {
         if account.is_none() {
             return false;
         }
@@ -113,7 +88,7 @@ impl State {
 
     /// Removes one session from the count of the sessions that share a nick. Returns whether other sessions still have
     /// the nick.
-    fn unshare(&mut self, nick: &Nick) -> bool {
+    pub(super) fn unshare(&mut self, nick: &Nick) -> bool {
         let Some(count) = self.shared.get_mut(nick) else {
             return false;
         };
@@ -276,39 +251,6 @@ impl Room {
         self.announce_rename(&mut state, session, nick, change);
     }
 
-    /// Announces a member's new nick. If other sessions keep the old nick, announces only the arrival of the new nick.
-    /// If other sessions already have the new nick, announces only the departure of the old nick. If other sessions
-    /// have each of the two nicks, announces nothing.
-    fn announce_rename(
-        self: &Arc<Self>,
-        state: &mut State,
-        session: SessionId,
-        nick: Nick,
-        change: Change,
-    ) {
-        let PresenceChange::Renamed { to } = &change.change else {
-            return;
-        };
-        let to = to.clone();
-        let account = change.profile.account.as_ref();
-        let (keeps_old, has_new) = (state.unshare(&nick), state.share(&to, account));
-        match (keeps_old, has_new) {
-            (false, false) if state.hushed => self.whisper(session, nick, change),
-            (false, false) => self.announce(state, session, nick, change),
-            // The author is `NOBODY`. If the author were the session itself, the session's in-process member would take
-            // the arrival or departure for the end of its own membership.
-            (true, false) => {
-                self.announce_arrival(state, SessionId::NOBODY, &to, change.profile);
-            }
-            (false, true) => {
-                let left = PresenceChange::Left { reason: None };
-                let left = Change::here(left, change.profile);
-                self.announce_departure(state, SessionId::NOBODY, &nick, left);
-            }
-            (true, true) => {}
-        }
-    }
-
     /// Sets the members on other nodes, as they were when the room was opened.
     pub(crate) fn set_elsewhere(&self, members: Vec<(SessionId, Elsewhere)>) {
         let mut state = self.state.lock();
@@ -373,25 +315,6 @@ impl Room {
             profile,
         };
         self.announce_change(&mut state, session, &nick, change);
-    }
-
-    /// Announces what has changed of a member. If other sessions have the same nick, announces nothing: the change is
-    /// not one of all sessions of the nick.
-    fn announce_change(
-        self: &Arc<Self>,
-        state: &mut State,
-        session: SessionId,
-        nick: &Nick,
-        change: Change,
-    ) {
-        if state.is_shared(nick) {
-            return;
-        }
-        if state.hushed {
-            self.whisper(session, nick.clone(), change);
-        } else {
-            self.announce(state, session, nick.clone(), change);
-        }
     }
 
     /// Records and announces that a session on another node has left the room.
@@ -506,62 +429,6 @@ impl Room {
         Some(occupant)
     }
 
-    /// Announces that a member has left.
-    fn announce_departure(
-        self: &Arc<Self>,
-        state: &mut State,
-        session: SessionId,
-        nick: &Nick,
-        change: Change,
-    ) {
-        let limit = self.context.limits.announce;
-        if !state.hushed {
-            self.announce(state, session, nick.clone(), change);
-            return;
-        }
-        let unhushed = Change::here(PresenceChange::Unhushed, change.profile.clone());
-        self.whisper(session, nick.clone(), change);
-        if state.count() <= limit - limit / 4 {
-            // Announcements begin again only at three quarters of the limit. Otherwise one member that keeps joining
-            // and leaving could switch them on and off.
-            state.hushed = false;
-            self.announce(state, session, nick.clone(), unhushed);
-        } else {
-            self.count_soon(state);
-            if self.tx.receiver_count() > state.shards.len() {
-                // The session that left may have a reader in this process. This item wakes the reader, which then
-                // notices the departure.
-                self.send(state, session, Body::Nudge);
-            }
-        }
-    }
-
-    /// Announces that a member has joined. A room with too many members reports the join only to the hub's followers.
-    /// The room then announces `Hushed` once, and later sends the number of members.
-    fn announce_arrival(
-        self: &Arc<Self>,
-        state: &mut State,
-        session: SessionId,
-        nick: &Nick,
-        profile: Profile,
-    ) {
-        let limit = self.context.limits.announce;
-        let joined = Change::here(PresenceChange::Joined, profile.clone());
-        if state.count() <= limit && !state.hushed {
-            self.announce(state, session, nick.clone(), joined);
-        } else {
-            self.whisper(session, nick.clone(), joined);
-            if !std::mem::replace(&mut state.hushed, true) {
-                let hushed = PresenceChange::Hushed { limit };
-                let hushed = Change::here(hushed, profile);
-                self.announce(state, session, nick.clone(), hushed);
-            }
-        }
-        if state.hushed {
-            self.count_soon(state);
-        }
-    }
-
     fn enter(
         self: &Arc<Self>,
         state: &mut State,
@@ -602,22 +469,6 @@ impl Room {
         info
     }
 
-    /// Announces the number of members after [`COUNT_EVERY`]. Only members over connections receive the number.
-    fn count_soon(self: &Arc<Self>, state: &mut State) {
-        if !state.shards.is_empty() && !std::mem::replace(&mut state.counting, true) {
-            let room = Arc::clone(self);
-            self.context.tasks.spawn(async move {
-                tokio::time::sleep(COUNT_EVERY).await;
-                let mut state = room.state.lock();
-                state.counting = false;
-                if state.hushed {
-                    let body = Body::Count(room.name.clone(), state.count());
-                    room.send(&mut state, SessionId(0), body);
-                }
-            });
-        }
-    }
-
     pub(super) fn room_info(&self, state: &State) -> RoomInfo {
         let nicks: Vec<Nick> = state.nicks().take(INFO_NICKS_MAX).cloned().collect();
         RoomInfo {
@@ -631,38 +482,6 @@ impl Room {
             is_hushed: state.hushed,
             position: state.cursor.position(),
             is_lost: self.is_lost(),
-        }
-    }
-
-    fn announce(
-        self: &Arc<Self>,
-        state: &mut State,
-        session: SessionId,
-        nick: Nick,
-        change: Change,
-    ) {
-        state.cursor.presences += 1;
-        let presence = self.presence(session, nick, change);
-        self.send(state, session, Body::Presence(Arc::new(presence)));
-    }
-
-    /// Sends the change to the followers of the hub, but not to the members of the room. This is for rooms that have
-    /// too many members to announce each change.
-    fn whisper(self: &Arc<Self>, session: SessionId, nick: Nick, change: Change) {
-        self.context.feed.send(|| Told {
-            room: Arc::clone(self),
-            what: What::Whisper(Arc::new(self.presence(session, nick, change))),
-        });
-    }
-
-    fn presence(&self, session: SessionId, nick: Nick, change: Change) -> Presence {
-        Presence {
-            room: self.name.clone(),
-            session,
-            nick,
-            change: change.change,
-            number: change.number,
-            profile: change.profile,
         }
     }
 

@@ -2,20 +2,19 @@
 //!
 //! Invariant: however a session ends, it leaves each of its rooms with one announcement, and its nick becomes free.
 
-use crate::event::{CloseReason, Direct, DirectKind, NickStatus, RoomInfo, RoomSummary};
-use crate::hub::{Hub, IfTaken, InviteError, KickError, NickError, NickKeys, TellError, Visit};
-use crate::log::{Account, Kind, ModeChanges, Role, Seq, SessionId, TokenDigest, UserHost};
+use crate::event::{CloseReason, RoomInfo};
+use crate::hub::{Hub, IfTaken, NickError, NickKeys, Visit};
+use crate::log::{Account, Kind, Seq, SessionId, TokenDigest, UserHost};
 use crate::name::Nick;
 use crate::room::{
-    DeliveryOptions, JoinError, JoinedAt, JoinedRoom, NotInRoom, Opener, Outbound, Participant,
-    Pass, PublishError, Removal, Resume, Room, Standing,
+    DeliveryOptions, JoinError, JoinedAt, JoinedRoom, Opener, Outbound, Participant, Pass,
+    PublishError, Removal, Resume, Standing,
 };
 use crate::session::events::SessionEvents;
 use crate::session::handle::Seat;
 use crate::session::join_request::JoinRequest;
 use crate::session::member::Member;
 use crate::session::wire_member::WireMember;
-use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -408,86 +407,6 @@ impl Session {
         }
     }
 
-    /// Changes the modes of a room that the session is in. Returns the position of the change in the room's log. The
-    /// members receive the change as a message of [`Kind::Mode`].
-    ///
-    /// # Errors
-    ///
-    /// See [`PublishError`]. [`PublishError::Denied`] says why the room refuses the change; no part of the change is
-    /// made then.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropping the future does not withdraw the change: it may still be made.
-    pub async fn set_modes(&self, room: &str, changes: &ModeChanges) -> Result<Seq, PublishError> {
-        let room = self.joined(room).map_err(|_| PublishError::NotAMember)?;
-        let mut drafts = self.shared.drafts(self.hub.now());
-        drafts.push(Kind::Mode, &changes.to_string());
-        if drafts.is_empty() {
-            return Err(PublishError::Empty);
-        }
-        let published = room.publish(drafts, Vec::new(), Standing::Member).await;
-        Ok(published?.last())
-    }
-
-    /// Takes the sessions with this nick out of a room that this session is in. Returns the nick as the removed session
-    /// spells it. The members see the reason, which is cleaned as by [`Hub::kick`], and who has removed the session.
-    ///
-    /// # Errors
-    ///
-    /// See [`KickError`]. The session must be an operator of the room.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropping the future does not undo the call: the session may still be taken out.
-    pub async fn kick(&self, room: &str, nick: &str, reason: &str) -> Result<Nick, KickError> {
-        let room = self.joined(room)?;
-        self.hub.kick_from(&room, &self.shared, nick, reason).await
-    }
-
-    /// Invites the sessions with this nick to a room that this session is in. Returns the nick as the invited session
-    /// spells it. The invited session receives a [`Direct`] of
-    /// [`DirectKind::Invitation`](crate::DirectKind::Invitation), and may join the room once although it is invite-only.
-    ///
-    /// # Errors
-    ///
-    /// See [`InviteError`]. If the room is invite-only, the session must be an operator of the room.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropping the future does not undo the call: the session may still be invited.
-    pub async fn invite(&self, room: &str, nick: &str) -> Result<Nick, InviteError> {
-        let room = self.joined(room)?;
-        self.hub.invite_to(&room, &self.shared, nick).await
-    }
-
-    /// Returns the session's role in a room; `None` if it has none or is not in the room.
-    #[must_use]
-    pub fn role(&self, room: &str) -> Option<Role> {
-        self.joined(room).ok()?.role(self.id())
-    }
-
-    /// Returns whether the session may learn that a room of this name exists: the room is not
-    /// [secret](crate::rooms::Setting::Secret), or the session is in it. Policies are not asked.
-    #[must_use]
-    pub fn sees(&self, room: &str) -> bool {
-        let key = self.room_key(room);
-        key.is_none_or(|key| self.joined(&key).is_ok() || !self.hub.is_secret(&key))
-    }
-
-    /// Lists rooms as [`Hub::rooms_after`] does, without those that the session does not [see](Self::sees).
-    #[must_use]
-    pub fn rooms_after(&self, after: &str, limit: usize) -> Vec<RoomSummary> {
-        self.hub.rooms_seen(after, limit, |room| self.sees(room))
-    }
-
-    /// Returns the room of this name, if the session is in it.
-    fn joined(&self, room: &str) -> Result<Arc<Room>, NotInRoom> {
-        let key = self.room_key(room).ok_or(NotInRoom)?;
-        let mut rooms = self.shared.joined_rooms().into_iter();
-        rooms.find(|room| *room.key == *key).ok_or(NotInRoom)
-    }
-
     /// Returns what the session shows to enter the room of this seat.
     fn pass<'a>(&self, seat: &Seat, key: Option<&'a str>) -> Pass<'a> {
         Pass {
@@ -498,39 +417,6 @@ impl Session {
 
     pub(crate) const fn opener(&self) -> Opener {
         self.opener
-    }
-
-    /// Sends a direct message to the session with the nick `to`, and returns the nick as that session spells it. If
-    /// several sessions share the nick, all of them receive the message.
-    ///
-    /// # Errors
-    ///
-    /// See [`TellError`]. At most [`Limits::mailbox`](crate::Limits::mailbox) messages wait for a session that does not
-    /// read them.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropping the future does not withdraw the message: it may still be delivered.
-    pub async fn tell(&self, to: &str, text: &str) -> Result<Nick, TellError> {
-        let kind = DirectKind::Said;
-        self.hub.tell_from(&self.shared, to, kind, text).await
-    }
-
-    /// Waits for the next direct message. Returns `None` once the session was ended ([`Hub::kick`]) or the hub drains,
-    /// and all messages that waited have been returned. The caller must then drop the session.
-    ///
-    /// # Cancel safety
-    ///
-    /// Cancel safe: dropping the future loses no message.
-    pub async fn next_direct(&mut self) -> Option<Direct> {
-        std::future::poll_fn(|cx| {
-            let closing = self.poll_closing(cx);
-            match self.take_direct() {
-                Some(direct) => Poll::Ready(Some(direct)),
-                None => closing.map(|_| None),
-            }
-        })
-        .await
     }
 
     /// Ends the session, and gives the other members of its rooms this reason.
@@ -557,33 +443,6 @@ impl Session {
     /// Returns the reason for which the session was asked to end; `None` if the session was not asked to end.
     pub(crate) fn closing(&self) -> Option<CloseReason> {
         self.shared.mail.lock().close.clone()
-    }
-
-    /// Returns whether direct messages or news of watched nicks wait.
-    pub(crate) fn has_mail(&self) -> bool {
-        let mail = self.shared.mail.lock();
-        !mail.direct.is_empty() || mail.watched.as_ref().is_some_and(|news| !news.is_empty())
-    }
-
-    /// Takes the next news of a watched nick.
-    pub(crate) fn take_watched(&self) -> Option<NickStatus> {
-        let mut mail = self.shared.mail.lock();
-        let watched = mail.watched.as_mut()?;
-        let status = watched.pop_front();
-        if watched.is_empty() {
-            mail.watched = None;
-        }
-        status.map(|(_, status)| status)
-    }
-
-    pub(crate) fn take_direct(&self) -> Option<Direct> {
-        let mut mail = self.shared.mail.lock();
-        let direct = mail.direct.pop_front();
-        if mail.direct.is_empty() {
-            // An empty mailbox holds no memory, even if it was used before.
-            mail.direct = VecDeque::new();
-        }
-        direct
     }
 
     pub(crate) fn end(&self, reason: &CloseReason) {
