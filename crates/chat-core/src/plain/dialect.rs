@@ -392,7 +392,7 @@ fn write_roll(info: &RoomInfo, out: &mut BytesMut) {
         let role = info.role_of(nick).map(|role| role.as_str());
         let away = info.away.contains(nick).then_some("away");
         match (role, away) {
-            (Some(role), Some(away)) => format!("{nick} ({role}, {away})"),
+            (Some(role), Some(away)) => format!("{nick} ({role}; {away})"),
             (Some(mark), None) | (None, Some(mark)) => format!("{nick} ({mark})"),
             (None, None) => nick.to_string(),
         }

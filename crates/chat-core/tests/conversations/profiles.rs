@@ -159,7 +159,7 @@ async fn a_peer_that_shares_rooms_is_told_once_who_is_away_and_who_is_back() {
     plain.sees("* kim is away: coffee").await;
     plain.sends("/who").await;
     plain
-        .sees("* a: 3 members: kim (operator, away), lee, plain")
+        .sees("* a: 3 members: kim (operator; away), lee, plain")
         .await;
     kim.sends("AWAY").await;
     plain.sees("* kim is back").await;

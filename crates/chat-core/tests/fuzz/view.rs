@@ -72,7 +72,11 @@ fn read_notice(notice: &str) -> Option<Shown<'_>> {
             .strip_suffix("members")
             .or_else(|| count.strip_suffix("member"))?;
         count.trim().parse::<usize>().ok()?;
-        let nicks = nicks.split(", ").collect();
+        // A mark follows some nicks: `kim (operator)`.
+        let nicks = nicks
+            .split(", ")
+            .map(|nick| nick.split(" (").next().unwrap_or(nick));
+        let nicks = nicks.collect();
         return Some(Shown::RoomInfo { room, nicks });
     }
     match rest {

@@ -59,7 +59,9 @@ impl View {
     /// `3 members: a, b, c`. Returns `None` if the answer does not name all members.
     pub(super) fn named(answer: &str) -> Option<BTreeSet<String>> {
         let (_, names) = answer.split_once(": ")?;
-        (!names.contains(" and ")).then(|| names.split(", ").map(str::to_owned).collect())
+        // A mark follows some names: `a (operator)`.
+        let name = |name: &str| name.split(" (").next().unwrap_or(name).to_owned();
+        (!names.contains(" and ")).then(|| names.split(", ").map(name).collect())
     }
 
     /// Reads the nick and room of a greeting, such as `kim in lobby`. The first greeting continues with a colon and a
@@ -122,7 +124,10 @@ mod tests {
         ]);
         let all: Vec<String> = view.all().into_iter().collect();
         assert_eq!(all, ["ann", "kim", "lee"]);
-        assert_eq!(Some(view.all()), View::named("3 members: kim, lee, ann"));
+        assert_eq!(
+            Some(view.all()),
+            View::named("3 members: kim (operator; away), lee, ann (away)")
+        );
         assert_eq!(view.room, "lobby");
     }
 
