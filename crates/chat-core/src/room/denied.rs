@@ -7,7 +7,7 @@ use std::num::NonZeroU32;
 /// Why a room refuses a session, according to the room's modes and the session's role.
 ///
 /// A dialect translates the reason into its own terms, such as the numerics of IRC. It finds the reason in
-/// [`Refusal::denied`](crate::protocol::Refusal::denied).
+/// [`Refusal::denied`](field@crate::protocol::Refusal::denied).
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Denied {
