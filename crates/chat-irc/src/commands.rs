@@ -4,6 +4,7 @@ mod capabilities;
 mod channels;
 pub(crate) mod history;
 mod messages;
+mod modes;
 pub(crate) mod queries;
 pub(crate) mod server;
 mod user;
@@ -12,9 +13,9 @@ use crate::dialect::Peer;
 use crate::message::Message;
 use crate::names::middle;
 use crate::numeric::{self as n, Numeric};
-use crate::pending::{Label, Pending, What};
+use crate::pending::{Pending, What};
 use crate::register;
-use crate::reply::{Replies, write_with_tag};
+use crate::reply::Replies;
 use bytes::BytesMut;
 use chat_core::protocol::{Command, Commands};
 
@@ -22,7 +23,8 @@ use chat_core::protocol::{Command, Commands};
 pub(crate) struct Asking<'p, 'c, 'a> {
     pub(crate) peer: &'p mut Peer,
     pub(crate) commands: &'c mut Commands<'a>,
-    pub(crate) label: Label,
+    /// Whether the answers belong to the newest of the peer's labelled answers.
+    pub(crate) is_labelled: bool,
 }
 
 impl<'a> Asking<'_, '_, 'a> {
@@ -32,25 +34,22 @@ impl<'a> Asking<'_, '_, 'a> {
             self.numeric(n::ERR_TOOMANYTARGETS, &["*"], "Too many targets");
             return false;
         }
-        let label = match &self.label {
-            Label::Batch(number, _) => Label::Batch(*number, false),
-            _ => std::mem::take(&mut self.label),
-        };
-        self.peer.pending.push_back(Pending { what, label });
+        let is_labelled = self.is_labelled;
+        if let Some(labelled) = self.peer.labelled.back_mut().filter(|_| is_labelled) {
+            labelled.left += 1;
+        }
+        self.peer.pending.push_back(Pending { what, is_labelled });
         true
     }
 
     /// Writes the dialect's own answer.
     pub(crate) fn write(&mut self, write: impl FnOnce(&Peer, &mut BytesMut)) {
-        match &mut self.label {
-            Label::None => write(self.peer, self.commands.out()),
-            Label::Single(_, held) => write(self.peer, held),
-            Label::Batch(number, _) => {
-                let mut lines = BytesMut::new();
-                write(self.peer, &mut lines);
-                write_with_tag(&lines, &format!("batch={number}"), self.commands.out());
-            }
+        if !self.is_labelled {
+            return write(self.peer, self.commands.out());
         }
+        let mut lines = BytesMut::new();
+        write(self.peer, &mut lines);
+        self.peer.write_own(&lines, self.commands.out());
     }
 
     /// Writes a numeric as the dialect's own answer.
@@ -110,8 +109,9 @@ fn dispatch_registered<'a>(ask: &mut Asking<'_, '_, 'a>, command: &str, message:
         "NAMES" => channels::names(ask, message.parameter(0)),
         "TOPIC" => channels::topic(ask, parameters),
         "LIST" => channels::list(ask, message.parameter(0)),
-        "MODE" => channels::mode(ask, parameters),
-        "KICK" | "INVITE" => channels::not_operator(ask, command, parameters),
+        "MODE" => modes::mode(ask, parameters),
+        "KICK" => modes::kick(ask, parameters),
+        "INVITE" => modes::invite(ask, parameters),
         "PRIVMSG" => messages::privmsg(ask, parameters),
         "NOTICE" => messages::notice(ask, parameters),
         "TAGMSG" => messages::tagmsg(ask, parameters),

@@ -7,16 +7,16 @@ use crate::encoder::Lines;
 use crate::message::Message;
 use crate::names;
 use crate::numeric as n;
-use crate::pending::{Label, Pending, What, open_batch};
+use crate::pending::{Labelled, Pending};
 use crate::register::{self, Registering};
 use crate::replies::{self, Outcome};
 use crate::reply::{BODY_BYTES_MAX, Form, Line, Replies, TAGS_BYTES_MAX};
-use bytes::BytesMut;
+use bytes::{BufMut, BytesMut};
 use chat_core::log::Batch;
 use chat_core::protocol::{
     Code, Command, Commands, Dialect, DialectOptions, Encoder, Refusal, Reply,
 };
-use chat_core::{CloseReason, Direct, DirectKind, Echo, Limits, Nick, RoomName};
+use chat_core::{CloseReason, Direct, DirectKind, Echo, Kind, Limits, Nick, RoomName};
 use std::collections::VecDeque;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -32,6 +32,8 @@ pub(crate) struct Peer {
     /// The rooms that the session is in.
     pub(crate) rooms: Vec<RoomName>,
     pub(crate) pending: VecDeque<Pending>,
+    /// The answers to lines with a label, in the order of the lines.
+    pub(crate) labelled: VecDeque<Labelled>,
     /// The command that follows the answer to another one.
     pub(crate) following: Option<Box<(Command<'static>, Pending)>>,
     /// The number of the last batch.
@@ -51,6 +53,7 @@ impl Peer {
             real_name: Box::default(),
             rooms: Vec::new(),
             pending: VecDeque::new(),
+            labelled: VecDeque::new(),
             following: None,
             batches: 0,
         }
@@ -77,7 +80,8 @@ impl Peer {
         hub.map(|(limits, _)| limits.clone()).unwrap_or_default()
     }
 
-    /// Returns whether the session is in the room with this name.
+    /// Returns whether the session is in the room with this name. The comparison is weaker than core's, so only the choice
+    /// between two numerics may depend on it.
     pub(crate) fn is_in(&self, room: &str) -> bool {
         self.rooms
             .iter()
@@ -99,31 +103,69 @@ impl Peer {
         pending
     }
 
-    fn finish(&mut self, label: Label, lines: &BytesMut, out: &mut BytesMut) {
-        let number = self.next_batch();
-        label.finish(lines, self.replies(), number, out);
+    /// Writes a part of the answer to the oldest command, or all of it if `is_done`.
+    fn write_answer(&mut self, is_labelled: bool, is_done: bool, lines: &[u8], out: &mut BytesMut) {
+        let Some(mut labelled) = is_labelled.then(|| self.labelled.pop_front()).flatten() else {
+            return out.put_slice(lines);
+        };
+        labelled.left -= usize::from(is_done);
+        let mut batches = self.batches;
+        let has_more = labelled.left > usize::from(!is_done);
+        labelled.write(lines, has_more, self.replies(), &mut batches, out);
+        if labelled.left == 0 {
+            labelled.finish(self.replies(), &mut batches, out);
+        } else {
+            self.labelled.push_front(labelled);
+        }
+        self.batches = batches;
+        self.free();
+    }
+
+    /// Writes the dialect's own answer to the labelled line that is being processed.
+    pub(crate) fn write_own(&mut self, lines: &[u8], out: &mut BytesMut) {
+        if let Some(mut labelled) = self.labelled.pop_back() {
+            let mut batches = self.batches;
+            labelled.write(lines, false, self.replies(), &mut batches, out);
+            self.labelled.push_back(labelled);
+            self.batches = batches;
+        }
+    }
+
+    /// Ends the answer to the labelled line that was just processed, if no command answers it.
+    fn finish_own(&mut self, out: &mut BytesMut) {
+        if let Some(labelled) = self.labelled.pop_back_if(|labelled| labelled.left == 0) {
+            let mut batches = self.batches;
+            labelled.finish(self.replies(), &mut batches, out);
+            self.batches = batches;
+            self.free();
+        }
+    }
+
+    /// Frees the memory of an empty queue, so that an idle connection holds none.
+    fn free(&mut self) {
+        if self.labelled.is_empty() {
+            self.labelled = VecDeque::new();
+        }
     }
 
     /// Writes the answer to a pending command.
     fn answer(&mut self, reply: &Reply<'_>, out: &mut BytesMut) {
         let Some(Pending {
             mut what,
-            mut label,
+            is_labelled,
         }) = self.answered()
         else {
             return;
         };
         let mut lines = BytesMut::new();
         let outcome = replies::answer(self, &mut what, reply, &mut lines);
-        if matches!(outcome, Outcome::Done) {
-            return self.finish(label, &lines, out);
-        }
-        let number = self.next_batch();
-        label.write(&lines, self.replies(), number, out);
-        let pending = Pending { what, label };
+        let is_done = matches!(outcome, Outcome::Done);
+        self.write_answer(is_labelled, is_done, &lines, out);
+        let pending = Pending { what, is_labelled };
         match outcome {
+            Outcome::Done => {}
+            Outcome::More => self.pending.push_front(pending),
             Outcome::Follow(command) => self.following = Some(Box::new((command, pending))),
-            _ => self.pending.push_front(pending),
         }
     }
 
@@ -131,15 +173,15 @@ impl Peer {
     fn published(&mut self, batch: &Batch, out: &mut BytesMut) {
         let is_shown = self.echo() == Echo::Reply;
         for message in batch.messages(0..batch.len()) {
-            let Some(Pending { label, .. }) = self.answered() else {
+            let Some(Pending { is_labelled, .. }) = self.answered() else {
                 return;
             };
             let mut lines = BytesMut::new();
-            let is_topic = message.kind == chat_core::Kind::Topic;
-            if is_shown && (is_topic || self.has(Capabilities::ECHO_MESSAGE)) {
+            let is_state = matches!(message.kind, Kind::Topic | Kind::Mode);
+            if is_shown && (is_state || self.has(Capabilities::ECHO_MESSAGE)) {
                 self.lines().write_message(batch, &message, "", &mut lines);
             }
-            self.finish(label, &lines, out);
+            self.write_answer(is_labelled, true, &lines, out);
         }
     }
 
@@ -163,26 +205,22 @@ impl Peer {
             .numeric(n::ERR_INPUTTOOLONG, &[], "Input line was too long", out);
     }
 
-    /// Returns how the answer to this line is labelled, and opens a batch if several commands answer it.
-    fn label(&mut self, message: &Message<'_>, out: &mut BytesMut) -> Label {
-        if !self.has(Capabilities::LABELED_RESPONSE) {
-            return Label::None;
+    /// Begins the answer to a line that has a label. Returns whether it has one.
+    fn begin_labelled(&mut self, message: &Message<'_>) -> bool {
+        // Labels depend on batches (IRCv3 labeled-response, "Dependencies").
+        if !self.has(Capabilities::LABELED_RESPONSE) || !self.has(Capabilities::BATCH) {
+            return false;
         }
         let Some(label) = message.tags().find("label") else {
-            return Label::None;
+            return false;
         };
         let label = chat_core::text::clean(&label).into_owned();
         if label.is_empty() || label.len() > LABEL_BYTES_MAX {
-            return Label::None;
+            return false;
         }
         let label = crate::message::escape(&label);
-        let targets = message.parameter(0);
-        if !targets.contains(',') && targets != "0" {
-            return Label::Single(label.into(), BytesMut::new());
-        }
-        let number = self.next_batch();
-        open_batch(&label, self.replies(), number, out);
-        Label::Batch(number, true)
+        self.labelled.push_back(Labelled::new(label.into()));
+        true
     }
 }
 
@@ -221,16 +259,17 @@ impl Dialect for Peer {
         if message.body_bytes() > BODY_BYTES_MAX || message.tags().len() + 2 > TAGS_BYTES_MAX {
             return self.too_long(commands.out());
         }
-        let label = self.label(&message, commands.out());
+        let is_labelled = self.begin_labelled(&message);
         let mut ask = Asking {
             peer: self,
             commands,
-            label,
+            is_labelled,
         };
         commands::dispatch(&mut ask, &message);
         register::complete(&mut ask);
-        let label = std::mem::take(&mut ask.label);
-        self.finish(label, &BytesMut::new(), commands.out());
+        if is_labelled {
+            self.finish_own(commands.out());
+        }
     }
 
     fn follow_up(&mut self) -> Option<Command<'static>> {
@@ -248,14 +287,15 @@ impl Dialect for Peer {
             }
             Reply::Rejected(refusal) => self.rejected(refusal, out),
             Reply::Present(info) => {
-                let names = info.nicks.iter();
-                replies::write_names(self, info.room.as_str(), names, out);
-                replies::write_end_of_names(self, info.room.as_str(), out);
+                replies::write_known_names(self, info, out);
             }
-            Reply::Removed { room, reason, .. } => {
+            Reply::Removed {
+                room, reason, by, ..
+            } => {
                 self.rooms.retain(|joined| joined != *room);
                 let nick = self.replies().nick;
-                crate::encoder::write_kick(&self.shared.server, room.as_str(), nick, reason, out);
+                self.lines()
+                    .write_kick(*by, room.as_str(), nick, reason, out);
             }
             reply => self.answer(reply, out),
         }
@@ -267,7 +307,17 @@ impl Dialect for Peer {
     }
 
     fn direct(&mut self, direct: &Direct, out: &mut BytesMut) {
-        let form = match direct.kind {
+        let form = match &direct.kind {
+            DirectKind::Invitation(room) => {
+                let nick = self.replies().nick;
+                return self.lines().write_invite(
+                    &direct.from,
+                    direct.at,
+                    nick,
+                    room.as_str(),
+                    out,
+                );
+            }
             DirectKind::Acted => Form::Action,
             DirectKind::Notice => Form::Notice,
             DirectKind::Request => Form::Request,
@@ -305,13 +355,5 @@ impl Peer {
         if let Some(registering) = &mut self.registering {
             registering.is_asked = false;
         }
-    }
-}
-
-/// A pending command without a label, for a follow-up.
-impl From<What> for Pending {
-    fn from(what: What) -> Self {
-        let label = Label::None;
-        Self { what, label }
     }
 }

@@ -4,6 +4,7 @@
 //! encoder, so a room encodes an item at most once for each form.
 
 use crate::capability::Capabilities;
+use crate::modes;
 use crate::msgid::MsgId;
 use crate::names;
 use crate::reply::{Form, Line, write_message};
@@ -11,6 +12,7 @@ use crate::time;
 use bytes::BytesMut;
 use chat_core::log::{Batch, MessageRef, Timestamp};
 use chat_core::protocol::{Broadcast, Encoder, Missed, Moment};
+use chat_core::rooms::ModeChanges;
 use chat_core::{Kind, Nick, Presence, PresenceChange};
 use std::sync::Arc;
 
@@ -112,6 +114,7 @@ impl Lines {
                 target.text(" :").text(message.text).end();
                 return;
             }
+            Kind::Mode => return self.write_modes(batch, message, id, more, out),
             // A later version's kind.
             _ => return,
         };
@@ -122,6 +125,44 @@ impl Lines {
         };
         let tags = (tags.as_bytes(), more_tags.as_bytes());
         write_message(out, tags, from, form, ["#", room.as_str()], message.text);
+    }
+
+    /// Writes changes of modes.
+    fn write_modes(
+        &self,
+        batch: &Batch,
+        message: &MessageRef<'_>,
+        mut id: Option<MsgId>,
+        more: &str,
+        out: &mut BytesMut,
+    ) {
+        let mut head = BytesMut::new();
+        let mut line = begin(batch.from(), &mut head);
+        line.text(" MODE #").text(batch.room().as_str()).text(" ");
+        let bytes_max = line.left();
+        let head = String::from_utf8_lossy(&head);
+        for changes in modes::lines(&ModeChanges::read(message.text), bytes_max) {
+            // The id belongs to the message, so only its first line has it.
+            let tags = self.tags(Some(batch.at()), id.take(), more);
+            let mut line = Line::tagged(out, tags.as_bytes());
+            line.text(&head).text(&changes).end();
+        }
+    }
+
+    /// Writes that a session invites the session `to`.
+    pub(crate) fn write_invite(
+        &self,
+        from: &Nick,
+        at: Timestamp,
+        to: &str,
+        room: &str,
+        out: &mut BytesMut,
+    ) {
+        let tags = self.tags(Some(at), None, "");
+        let mut line = Line::tagged(out, tags.as_bytes());
+        line.text(":");
+        names::write_source(&mut line, from.as_str());
+        line.text(" INVITE ").text(to).text(" #").text(room).end();
     }
 
     /// Writes a direct message to the session `to`.
@@ -181,8 +222,8 @@ impl Lines {
                 let mut line = begin(&presence.nick, out);
                 line.text(" QUIT :").text(&why.to_string()).end();
             }
-            PresenceChange::Removed { reason, .. } => {
-                write_kick(&self.server, room, presence.nick.as_str(), reason, out);
+            PresenceChange::Removed { reason, by } => {
+                self.write_kick(by.as_ref(), room, presence.nick.as_str(), reason, out);
             }
             PresenceChange::Renamed { to } => {
                 begin(&presence.nick, out)
@@ -209,6 +250,26 @@ impl Lines {
         line.end();
     }
 
+    /// Writes that an operator of a room, or the server, has removed a session from the room.
+    pub(crate) fn write_kick(
+        &self,
+        by: Option<&Nick>,
+        room: &str,
+        nick: &str,
+        reason: &str,
+        out: &mut BytesMut,
+    ) {
+        let mut line = Line::new(out);
+        line.text(":");
+        match by {
+            Some(by) => names::write_source(&mut line, by.as_str()),
+            None => drop(line.text(&self.server)),
+        }
+        line.text(" KICK #").text(room).text(" ").text(nick);
+        let reason = if reason.is_empty() { nick } else { reason };
+        line.text(" :").text(reason).end();
+    }
+
     /// Writes a notice of the server to a room.
     fn write_notice(&self, room: &str, text: &str, out: &mut BytesMut) {
         let mut line = Line::new(out);
@@ -230,18 +291,4 @@ pub(crate) fn begin<'o>(nick: &Nick, out: &'o mut BytesMut) -> Line<'o> {
 
 fn write_part(nick: &Nick, room: &str, out: &mut BytesMut) {
     begin(nick, out).text(" PART #").text(room).end();
-}
-
-/// Writes that the server has removed a session from a room.
-pub(crate) fn write_kick(server: &str, room: &str, nick: &str, reason: &str, out: &mut BytesMut) {
-    let mut line = Line::new(out);
-    line.text(":")
-        .text(server)
-        .text(" KICK #")
-        .text(room)
-        .text(" ")
-        .text(nick);
-    line.text(" :")
-        .text(if reason.is_empty() { nick } else { reason })
-        .end();
 }

@@ -43,6 +43,7 @@ numerics! {
     RPL_ADMINEMAIL = 259, "Modern";
     RPL_LOCALUSERS = 265, "Modern";
     RPL_GLOBALUSERS = 266, "Modern";
+    RPL_TRYAGAIN = 263, "RFC 2812, section 5.1";
     RPL_USERHOST = 302, "Modern";
     RPL_ISON = 303, "RFC 2812, section 4.9";
     RPL_WHOISUSER = 311, "Modern";
@@ -54,10 +55,10 @@ numerics! {
     RPL_LIST = 322, "Modern";
     RPL_LISTEND = 323, "Modern";
     RPL_CHANNELMODEIS = 324, "Modern";
-    RPL_CREATIONTIME = 329, "Modern";
     RPL_NOTOPIC = 331, "Modern";
     RPL_TOPIC = 332, "Modern";
     RPL_TOPICWHOTIME = 333, "Modern";
+    RPL_INVITING = 341, "Modern";
     RPL_INVEXLIST = 346, "Modern";
     RPL_ENDOFINVEXLIST = 347, "Modern";
     RPL_EXCEPTLIST = 348, "Modern";
@@ -97,13 +98,21 @@ numerics! {
     ERR_ERRONEUSNICKNAME = 432, "Modern";
     ERR_NICKNAMEINUSE = 433, "Modern";
     ERR_UNAVAILRESOURCE = 437, "RFC 2812, section 5.2";
+    ERR_USERNOTINCHANNEL = 441, "Modern";
     ERR_NOTONCHANNEL = 442, "Modern";
+    ERR_USERONCHANNEL = 443, "Modern";
     ERR_CANTCHANGENICK = 447, "as UnrealIRCd and others use it; no document defines it";
     ERR_NOTREGISTERED = 451, "Modern";
     ERR_NEEDMOREPARAMS = 461, "Modern";
     ERR_ALREADYREGISTERED = 462, "Modern";
+    ERR_YOUREBANNEDCREEP = 465, "Modern";
+    ERR_CHANNELISFULL = 471, "Modern";
+    ERR_UNKNOWNMODE = 472, "Modern";
+    ERR_INVITEONLYCHAN = 473, "Modern";
     ERR_BANNEDFROMCHAN = 474, "Modern";
+    ERR_BADCHANNELKEY = 475, "Modern";
     ERR_BADCHANMASK = 476, "Modern";
+    ERR_BANLISTFULL = 478, "RFC 2812, section 5.2";
     ERR_NOPRIVILEGES = 481, "Modern";
     ERR_CHANOPRIVSNEEDED = 482, "Modern";
     ERR_NOOPERHOST = 491, "Modern";
@@ -113,6 +122,7 @@ numerics! {
     RPL_HELPSTART = 704, "Modern";
     RPL_HELPTXT = 705, "Modern";
     RPL_ENDOFHELP = 706, "Modern";
+    ERR_INVALIDMODEPARAM = 696, "Modern";
 }
 
 #[cfg(test)]

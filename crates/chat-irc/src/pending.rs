@@ -7,13 +7,14 @@ use crate::commands::history::History;
 use crate::commands::queries::{Lookup, Who};
 use crate::reply::{Form, Replies, write_with_tag};
 use bytes::{BufMut, BytesMut};
-use chat_core::RoomName;
+use chat_core::rooms::RoomInfo;
 
 /// A command that core has not answered yet.
 #[derive(Debug)]
 pub(crate) struct Pending {
     pub(crate) what: What,
-    pub(crate) label: Label,
+    /// Whether the answer belongs to the oldest of the peer's [`Labelled`] answers.
+    pub(crate) is_labelled: bool,
 }
 
 /// What a command was for. It holds what the answer needs.
@@ -24,21 +25,29 @@ pub(crate) enum What {
     /// JOIN of this channel.
     Join(Box<str>),
     /// The names of a room that the session has just joined.
-    JoinNames(RoomName),
+    JoinNames(Box<RoomInfo>),
     /// PART of this channel, for this reason.
     Part(Box<str>, Box<str>),
     /// TOPIC of this channel.
     Topic(Box<str>),
-    /// MODE of this channel.
-    Mode(Box<str>),
+    /// MODE of this channel: asks for the lists with these letters, or for the modes if there are none.
+    Mode(Box<str>, Box<[char]>),
     /// NAMES of this channel.
     Names(Box<str>),
     /// LIST of all channels that the conditions select.
     List(Box<Conditions>),
-    /// LIST of this channel.
-    ListOne,
-    /// A message to this channel, or its new topic.
+    /// LIST of one channel. `true`: it is the last one that LIST names.
+    ListOne(bool),
+    /// A message to this channel.
     Say(Box<str>, Form),
+    /// TOPIC of this channel with a new topic.
+    SetTopic(Box<str>),
+    /// MODE of this channel with changes. The letter is that of the first list that they change.
+    SetMode(Box<str>, char),
+    /// KICK from this channel of this nick.
+    Kick(Box<str>, Box<str>),
+    /// INVITE to this channel of this nick.
+    Invite(Box<str>, Box<str>),
     /// A message to this nick.
     Tell(Box<str>, Form),
     /// NICK with this nick.
@@ -104,97 +113,119 @@ fn matches(mask: &str, text: &str) -> bool {
     mask[at..].iter().all(|&c| c == '*')
 }
 
-/// How the answer to a command is labelled (IRCv3 labeled-response).
-#[derive(Debug, Default)]
-pub(crate) enum Label {
-    /// The peer gave no label.
-    #[default]
-    None,
-    /// The answer is not written yet, so the label goes on its only line, or on a batch. The second value is the part
-    /// of the answer that waits for the rest.
-    Single(Box<str>, BytesMut),
-    /// The lines of the answer belong to the open batch with this number. `true`: the batch ends with the answer.
-    Batch(u32, bool),
+/// The answer to a line that has a label (IRCv3 labeled-response). Several commands may answer one line.
+#[derive(Debug)]
+pub(crate) struct Labelled {
+    label: Box<str>,
+    state: State,
+    /// How many commands of the line have no complete answer yet.
+    pub(crate) left: usize,
+}
+
+#[derive(Debug)]
+enum State {
+    /// The part of the answer that waits for the rest, because a single line has the label itself.
+    Held(BytesMut),
+    /// The batch with this number is open.
+    Batch(u32),
+    /// The answer is a batch itself, and its first line has the label.
+    Begun,
 }
 
 /// The most bytes of an answer that wait for the rest of it. A longer answer opens a batch at once.
 const HELD_BYTES_MAX: usize = 8 * 1024;
 
-impl Label {
-    /// Writes a part of an answer. `next_batch` is the number of a batch that this call may open.
-    pub(crate) fn write(
-        &mut self,
-        lines: &BytesMut,
-        replies: Replies<'_>,
-        next_batch: u32,
-        out: &mut BytesMut,
-    ) {
-        match self {
-            Self::None => out.put_slice(lines),
-            Self::Batch(number, _) => write_with_tag(lines, &format!("batch={number}"), out),
-            Self::Single(label, held) if held.len() + lines.len() > HELD_BYTES_MAX => {
-                open_batch(label, replies, next_batch, out);
-                held.put_slice(lines);
-                write_with_tag(held, &format!("batch={next_batch}"), out);
-                *self = Self::Batch(next_batch, true);
-            }
-            Self::Single(_, held) => held.put_slice(lines),
+impl Labelled {
+    /// Begins an answer. `label` is escaped.
+    pub(crate) fn new(label: Box<str>) -> Self {
+        Self {
+            label,
+            state: State::Held(BytesMut::new()),
+            left: 0,
         }
     }
 
-    /// Writes the last part of an answer.
-    pub(crate) fn finish(
-        mut self,
-        lines: &BytesMut,
+    /// Writes a part of the answer. `has_more`: other commands answer the line, too. Then the part is not held back,
+    /// because it has a place among the messages of a room. `batches` is the number of the last batch.
+    pub(crate) fn write(
+        &mut self,
+        lines: &[u8],
+        has_more: bool,
         replies: Replies<'_>,
-        next_batch: u32,
+        batches: &mut u32,
         out: &mut BytesMut,
     ) {
-        self.write(lines, replies, next_batch, out);
-        match self {
-            Self::Single(label, held) => frame(&label, &held, replies, next_batch, out),
-            Self::Batch(number, true) => close_batch(replies, number, out),
-            Self::None | Self::Batch(_, false) => {}
+        match &mut self.state {
+            _ if lines.is_empty() => {}
+            State::Batch(number) => write_with_tag(lines, &format!("batch={number}"), out),
+            State::Begun => out.put_slice(lines),
+            State::Held(held) => {
+                held.put_slice(lines);
+                if !has_more && held.len() <= HELD_BYTES_MAX {
+                    return;
+                }
+                let held = std::mem::take(held);
+                if is_batch(&held) && !has_more {
+                    write_first_with_tag(&held, &format!("label={}", self.label), out);
+                    self.state = State::Begun;
+                    return;
+                }
+                *batches = batches.wrapping_add(1);
+                open_batch(&self.label, replies, *batches, out);
+                write_with_tag(&held, &format!("batch={batches}"), out);
+                self.state = State::Batch(*batches);
+            }
+        }
+    }
+
+    /// Ends the answer.
+    pub(crate) fn finish(self, replies: Replies<'_>, batches: &mut u32, out: &mut BytesMut) {
+        match self.state {
+            State::Held(held) => frame(&self.label, &held, replies, batches, out),
+            State::Batch(number) => close_batch(replies, number, out),
+            State::Begun => {}
         }
     }
 }
 
+/// Returns whether the first line begins a batch.
+fn is_batch(lines: &[u8]) -> bool {
+    let words = lines.split(|&byte| byte == b' ');
+    let mut words = words.skip_while(|word| word.starts_with(b"@") || word.starts_with(b":"));
+    words.next() == Some(b"BATCH")
+}
+
+/// Copies lines, and adds a tag to the first one.
+fn write_first_with_tag(lines: &[u8], tag: &str, out: &mut BytesMut) {
+    let end = lines.iter().position(|&byte| byte == b'\n');
+    let (first, others) = lines.split_at(end.map_or(lines.len(), |end| end + 1));
+    write_with_tag(first, tag, out);
+    out.put_slice(others);
+}
+
 /// Writes a complete answer with its label: on its only line, on the batch that it is, or on a batch around it. An
 /// answer without a line is `ACK`.
-fn frame(label: &str, lines: &[u8], replies: Replies<'_>, number: u32, out: &mut BytesMut) {
+fn frame(label: &str, lines: &[u8], replies: Replies<'_>, batches: &mut u32, out: &mut BytesMut) {
     let tag = format!("label={label}");
     let count = lines.iter().filter(|&&byte| byte == b'\n').count();
-    let is_batch = || {
-        let words = lines.split(|&byte| byte == b' ');
-        let mut words = words.skip_while(|word| word.starts_with(b"@") || word.starts_with(b":"));
-        words.next() == Some(b"BATCH")
-    };
     match count {
         0 => {
-            let mut ack = BytesMut::new();
-            ack.put_slice(format!(":{} ACK\r\n", replies.server).as_bytes());
-            write_with_tag(&ack, &tag, out);
+            let ack = format!(":{} ACK\r\n", replies.server);
+            write_with_tag(ack.as_bytes(), &tag, out);
         }
         1 => write_with_tag(lines, &tag, out),
-        _ if is_batch() => {
-            let end = lines
-                .iter()
-                .position(|&byte| byte == b'\n')
-                .unwrap_or_default()
-                + 1;
-            write_with_tag(&lines[..end], &tag, out);
-            out.put_slice(&lines[end..]);
-        }
+        _ if is_batch(lines) => write_first_with_tag(lines, &tag, out),
         _ => {
-            open_batch(label, replies, number, out);
-            write_with_tag(lines, &format!("batch={number}"), out);
-            close_batch(replies, number, out);
+            *batches = batches.wrapping_add(1);
+            open_batch(label, replies, *batches, out);
+            write_with_tag(lines, &format!("batch={batches}"), out);
+            close_batch(replies, *batches, out);
         }
     }
 }
 
 /// Writes the beginning of the batch with the answer to a labelled command.
-pub(crate) fn open_batch(label: &str, replies: Replies<'_>, number: u32, out: &mut BytesMut) {
+fn open_batch(label: &str, replies: Replies<'_>, number: u32, out: &mut BytesMut) {
     let server = replies.server;
     let line = format!("@label={label} :{server} BATCH +{number} labeled-response\r\n");
     out.put_slice(line.as_bytes());
@@ -215,9 +246,10 @@ mod tests {
     };
 
     fn framed(lines: &str) -> String {
-        let mut out = BytesMut::new();
-        let label = Label::Single("x".into(), BytesMut::new());
-        label.finish(&BytesMut::from(lines), REPLIES, 7, &mut out);
+        let (mut out, mut batches) = (BytesMut::new(), 6);
+        let mut label = Labelled::new("x".into());
+        label.write(lines.as_bytes(), false, REPLIES, &mut batches, &mut out);
+        label.finish(REPLIES, &mut batches, &mut out);
         String::from_utf8_lossy(&out).replace("\r\n", "|")
     }
 
@@ -239,17 +271,42 @@ mod tests {
 
     #[test]
     fn a_long_answer_opens_its_batch_before_it_is_complete() {
-        let mut label = Label::Single("x".into(), BytesMut::new());
-        let lines = BytesMut::from(&*format!("{}\r\n", "A".repeat(5000)));
-        let mut out = BytesMut::new();
-        label.write(&lines, REPLIES, 7, &mut out);
+        let mut label = Labelled::new("x".into());
+        let lines = format!("{}\r\n", "A".repeat(5000));
+        let (mut out, mut batches) = (BytesMut::new(), 6);
+        label.write(lines.as_bytes(), false, REPLIES, &mut batches, &mut out);
         assert!(out.is_empty());
-        label.write(&lines, REPLIES, 7, &mut out);
+        label.write(lines.as_bytes(), false, REPLIES, &mut batches, &mut out);
         assert!(out.len() > 10_000);
-        label.finish(&lines, REPLIES, 8, &mut out);
+        label.write(lines.as_bytes(), false, REPLIES, &mut batches, &mut out);
+        label.finish(REPLIES, &mut batches, &mut out);
         let out = String::from_utf8_lossy(&out);
         assert!(out.starts_with("@label=x :s BATCH +7 ") && out.ends_with(":s BATCH -7\r\n"));
         assert_eq!(out.matches("@batch=7 A").count(), 3);
+    }
+
+    /// IRCv3 batch: a line has one `batch` tag. A long batch is labelled as a short one is.
+    #[test]
+    fn a_long_answer_that_is_a_batch_has_its_label_on_that_batch() {
+        let lines = format!(
+            ":s BATCH +3 chathistory #a\r\n{}:s BATCH -3\r\n",
+            format!("@batch=3 {}\r\n", "B".repeat(400)).repeat(200)
+        );
+        assert_eq!(
+            framed(&lines),
+            format!("@label=x {}", lines.replace("\r\n", "|"))
+        );
+    }
+
+    /// The place of an answer among the messages of a room does not depend on the other commands of its line.
+    #[test]
+    fn the_answer_to_one_of_several_commands_is_not_held_back() {
+        let mut label = Labelled::new("x".into());
+        let (mut out, mut batches) = (BytesMut::new(), 6);
+        label.write(b"", true, REPLIES, &mut batches, &mut out);
+        assert!(out.is_empty());
+        label.write(b"A\r\n", true, REPLIES, &mut batches, &mut out);
+        assert!(out.ends_with(b"@batch=7 A\r\n"));
     }
 
     #[test]

@@ -5,14 +5,15 @@ use crate::commands::{history, queries, server};
 use crate::dialect::Peer;
 use crate::encoder::begin;
 use crate::isupport;
-use crate::names::{HOST, USER, middle};
-use crate::numeric::{self as n, Numeric};
+use crate::modes;
+use crate::names::{HOST, USER};
+use crate::numeric as n;
 use crate::pending::{Conditions, What};
-use crate::reply::Form;
+use crate::refusals;
 use bytes::BytesMut;
 use chat_core::profile::MemberInfo;
-use chat_core::protocol::{Code, Command, Joined, Refusal, Reply};
-use chat_core::rooms::{RoomInfo, RoomSummary};
+use chat_core::protocol::{Code, Command, Joined, Reply};
+use chat_core::rooms::{MaskEntry, Modes, Role, RoomInfo, RoomSummary};
 use chat_core::{Limits, Nick};
 
 /// What follows an answer.
@@ -32,8 +33,10 @@ pub(crate) fn answer(
     reply: &Reply<'_>,
     out: &mut BytesMut,
 ) -> Outcome {
-    let is_refused = matches!(reply, Reply::Refused(_));
-    if is_refused {
+    if let Reply::Refused(refusal) = reply
+        && !matches!(refusal.code, Code::RateLimited | Code::Unavailable)
+    {
+        // A room that the session has left, or that is hidden from it, does not end the search.
         match what {
             What::Lookup(lookup) => return queries::look_further(peer, lookup, out),
             What::History(history) if history.is_skipping() => {
@@ -44,7 +47,7 @@ pub(crate) fn answer(
     }
     match (&mut *what, reply) {
         (_, Reply::Refused(refusal)) => {
-            refuse(peer, what, refusal, out);
+            refusals::refuse(peer, what, refusal, out);
         }
         (
             What::Hello(_),
@@ -54,36 +57,24 @@ pub(crate) fn answer(
         ) => welcome(peer, nick, limits, motd, out),
         (What::Join(_), Reply::Joined { nick, joined }) => {
             if let Some(command) = write_joined(peer, nick, joined, out) {
-                *what = What::JoinNames(joined.info.room.clone());
+                *what = What::JoinNames(Box::new(joined.info.clone()));
                 return Outcome::Follow(command);
             }
         }
         (
-            What::JoinNames(room),
-            Reply::Members {
-                members, has_more, ..
-            },
-        ) => {
-            write_names(peer, room.as_str(), nicks(members), out);
-            if *has_more {
-                return Outcome::More;
-            }
-            write_end_of_names(peer, room.as_str(), out);
-        }
-        (
-            What::Names(_),
+            What::JoinNames(_) | What::Names(_),
             Reply::Members {
                 room,
                 members,
                 has_more,
-                ..
             },
         ) => {
-            write_names(peer, room.as_str(), nicks(members), out);
+            let channel = format!("#{room}");
+            write_names(peer, &channel, ranked(members), out);
             if *has_more {
                 return Outcome::More;
             }
-            write_end_of_names(peer, room.as_str(), out);
+            write_end_of_names(peer, &channel, out);
         }
         (What::Part(_, reason), Reply::Left(info)) => {
             peer.rooms.retain(|room| *room != info.room);
@@ -105,15 +96,19 @@ pub(crate) fn answer(
                 write_topic(peer, info, out);
             }
         }
-        (What::Mode(_), Reply::Topic(info)) => {
-            let channel = channel(info);
-            let began = (peer.shared.began.0 / 1000).to_string();
-            let replies = peer.replies();
-            replies.plain_numeric(n::RPL_CHANNELMODEIS, &[&channel, "+"], out);
-            replies.plain_numeric(n::RPL_CREATIONTIME, &[&channel, &began], out);
+        (What::Mode(_, lists), Reply::Modes { room, modes, .. }) => {
+            write_modes(peer, room.as_str(), modes, lists, out);
         }
-        (What::ListOne, Reply::Topic(info)) => {
+        (What::Invite(..), Reply::Invited { room, nick }) => {
+            let parameters = [nick.as_str(), &format!("#{room}")];
+            peer.replies()
+                .plain_numeric(n::RPL_INVITING, &parameters, out);
+        }
+        (What::ListOne(is_last), Reply::Topic(info)) => {
             write_listed(peer, info.room.as_str(), info.count, &info.topic, out);
+            if *is_last {
+                write_list_end(peer, out);
+            }
         }
         (What::List(conditions), Reply::Rooms { rooms, has_more }) => {
             return write_rooms(peer, conditions, rooms, *has_more, out);
@@ -139,11 +134,10 @@ pub(crate) fn answer(
                 room,
                 members,
                 has_more,
-                ..
             },
         ) => {
-            let nicks: Vec<Nick> = nicks(members).cloned().collect();
-            queries::write_who(peer, who, room.as_str(), &nicks, out);
+            let members = ranked(members);
+            queries::write_who(peer, who, room.as_str(), members, out);
             if *has_more {
                 return Outcome::More;
             }
@@ -155,94 +149,20 @@ pub(crate) fn answer(
                 room,
                 members,
                 has_more,
-                ..
             },
         ) => {
-            let nicks: Vec<Nick> = nicks(members).cloned().collect();
-            lookup.note(room, &nicks);
+            lookup.note(room, ranked(members));
             if *has_more {
                 return Outcome::More;
             }
             return queries::look_further(peer, lookup, out);
         }
-        (What::History(history), Reply::Page { page, .. }) => {
-            return history::go_on(peer, history, Some(page), out);
+        (What::History(history), Reply::Page { room, page, .. }) => {
+            return history::go_on(peer, history, Some((room, page)), out);
         }
         _ => {}
     }
     Outcome::Done
-}
-
-fn nicks(members: &[MemberInfo]) -> impl Iterator<Item = &Nick> {
-    members.iter().map(|member| &member.nick)
-}
-
-/// Writes why a command was refused, with the numeric that the documents name for it.
-fn refuse(peer: &mut Peer, what: &What, refusal: &Refusal, out: &mut BytesMut) {
-    let text = &*refusal.message;
-    let (numeric, target): (Numeric, &str) = match (what, refusal.code) {
-        // A notice is never answered automatically (Modern, "NOTICE message").
-        (
-            What::Say(_, Form::Notice | Form::Response)
-            | What::Tell(_, Form::Notice | Form::Response),
-            _,
-        ) => return,
-        (What::Hello(nick), code) => {
-            peer.not_begun();
-            (nick_numeric(code), nick)
-        }
-        (What::Nick(nick), code) => (nick_numeric(code), nick),
-        (What::Join(channel), Code::NotFound) => (n::ERR_NOSUCHCHANNEL, channel),
-        (What::Join(channel), Code::BadName) => (n::ERR_BADCHANMASK, channel),
-        (What::Join(channel), Code::Full) => (n::ERR_TOOMANYCHANNELS, channel),
-        (What::Join(channel), Code::Denied) => (n::ERR_BANNEDFROMCHAN, channel),
-        (What::Join(channel), _) => (n::ERR_UNAVAILRESOURCE, channel),
-        (What::JoinNames(room), _) => return write_end_of_names(peer, room.as_str(), out),
-        (What::Names(channel), _) => {
-            let channel = middle(channel);
-            return peer.replies().numeric(
-                n::RPL_ENDOFNAMES,
-                &[&channel],
-                "End of /NAMES list",
-                out,
-            );
-        }
-        (What::Who(who), _) => return queries::write_end_of_who(peer, who, out),
-        (What::ListOne, _) => return,
-        (What::List(_), _) => {
-            peer.replies()
-                .numeric(n::ERR_UNKNOWNERROR, &["LIST"], text, out);
-            return write_list_end(peer, out);
-        }
-        (What::History(history), _) => return history::fail(peer, history, text, out),
-        (What::Part(channel, _) | What::Topic(channel) | What::Mode(channel), Code::Denied) => {
-            (n::ERR_NOTONCHANNEL, channel)
-        }
-        (What::Part(channel, _) | What::Topic(channel) | What::Mode(channel), _) => {
-            (n::ERR_NOSUCHCHANNEL, channel)
-        }
-        (What::Say(..) | What::Tell(..), Code::BadRequest) => {
-            return peer
-                .replies()
-                .numeric(n::ERR_NOTEXTTOSEND, &[], "No text to send", out);
-        }
-        (What::Say(channel, _), Code::NotFound | Code::BadName) => (n::ERR_NOSUCHCHANNEL, channel),
-        (What::Say(channel, _), _) => (n::ERR_CANNOTSENDTOCHAN, channel),
-        (What::Tell(nick, _), Code::NotFound) => (n::ERR_NOSUCHNICK, nick),
-        (What::Tell(nick, _), _) => (n::ERR_CANNOTSENDTOCHAN, nick),
-        (What::Lookup(_), _) => return,
-    };
-    peer.replies()
-        .numeric(numeric, &[&middle(target)], text, out);
-}
-
-const fn nick_numeric(code: Code) -> Numeric {
-    match code {
-        Code::NickTaken => n::ERR_NICKNAMEINUSE,
-        Code::BadName => n::ERR_ERRONEUSNICKNAME,
-        Code::Denied => n::ERR_CANTCHANGENICK,
-        _ => n::ERR_UNAVAILRESOURCE,
-    }
 }
 
 fn channel(info: &RoomInfo) -> String {
@@ -263,7 +183,9 @@ fn welcome(peer: &mut Peer, nick: &Nick, limits: &Limits, motd: &[String], out: 
         server::readable(shared.began)
     );
     replies.numeric(n::RPL_CREATED, &[], &created, out);
-    replies.plain_numeric(n::RPL_MYINFO, &[server, server::VERSION, "i", "n"], out);
+    let [letters, with_arguments] = modes::LETTERS;
+    let known = [server, server::VERSION, "i", letters, with_arguments];
+    replies.plain_numeric(n::RPL_MYINFO, &known, out);
     write_isupport(peer, out);
     server::write_lusers(peer, out);
     server::write_motd(peer, out);
@@ -288,7 +210,7 @@ fn write_joined(
 ) -> Option<Command<'static>> {
     let info = &joined.info;
     let room = info.room.as_str();
-    if !peer.is_in(room) {
+    if !peer.rooms.contains(&info.room) {
         peer.rooms.push(info.room.clone());
     }
     peer.lines().write_join(nick, room, &peer.real_name, out);
@@ -300,12 +222,56 @@ fn write_joined(
         return Some(Command::members(room.to_owned()));
     }
     if info.nicks.is_empty() {
-        write_names(peer, room, [nick].into_iter(), out);
+        let channel = channel(info);
+        write_names(peer, &channel, [(nick, joined.role)].into_iter(), out);
+        write_end_of_names(peer, &channel, out);
     } else {
-        write_names(peer, room, info.nicks.iter(), out);
+        write_known_names(peer, info, out);
     }
-    write_end_of_names(peer, room, out);
     None
+}
+
+/// Writes the names that a description of a room has.
+pub(crate) fn write_known_names(peer: &Peer, info: &RoomInfo, out: &mut BytesMut) {
+    let channel = channel(info);
+    let members = info.nicks.iter().map(|nick| (nick, info.role_of(nick)));
+    write_names(peer, &channel, members, out);
+    write_end_of_names(peer, &channel, out);
+}
+
+/// Writes the modes of a room, or the lists with these letters.
+fn write_modes(peer: &Peer, room: &str, of_room: &Modes, lists: &[char], out: &mut BytesMut) {
+    let (replies, channel) = (peer.replies(), format!("#{room}"));
+    if lists.is_empty() {
+        let set = modes::lines(&modes::set(of_room), usize::MAX).pop();
+        let set = set.unwrap_or_else(|| "+".into());
+        replies.plain_numeric(n::RPL_CHANNELMODEIS, &[&channel, &set], out);
+    }
+    for &letter in lists {
+        let (entry, end, text) = match letter {
+            'e' => (
+                n::RPL_EXCEPTLIST,
+                n::RPL_ENDOFEXCEPTLIST,
+                "End of channel exception list",
+            ),
+            'I' => (
+                n::RPL_INVEXLIST,
+                n::RPL_ENDOFINVEXLIST,
+                "End of channel invite exception list",
+            ),
+            _ => (
+                n::RPL_BANLIST,
+                n::RPL_ENDOFBANLIST,
+                "End of channel ban list",
+            ),
+        };
+        for (mask, MaskEntry { by, at, .. }) in modes::entries(of_room, letter) {
+            let at = (at.0 / 1000).to_string();
+            let parameters = [&*channel, &mask, by.as_str(), &at];
+            replies.plain_numeric(entry, &parameters, out);
+        }
+        replies.numeric(end, &[&channel], text, out);
+    }
 }
 
 fn write_topic(peer: &Peer, info: &RoomInfo, out: &mut BytesMut) {
@@ -319,27 +285,30 @@ fn write_topic(peer: &Peer, info: &RoomInfo, out: &mut BytesMut) {
     }
 }
 
-/// Writes a part of the names of a room.
-pub(crate) fn write_names<'n>(
-    peer: &Peer,
-    room: &str,
-    nicks: impl Iterator<Item = &'n Nick>,
-    out: &mut BytesMut,
-) {
-    let channel = format!("#{room}");
-    let has_hosts = peer.has(Capabilities::USERHOST_IN_NAMES);
-    let names = nicks.map(|nick| match has_hosts {
-        true => format!("{nick}!{USER}@{HOST}"),
-        false => nick.to_string(),
-    });
-    peer.replies()
-        .list(n::RPL_NAMREPLY, &["=", &channel], names, false, out);
+/// Returns the nicks of members, with their roles.
+fn ranked(members: &[MemberInfo]) -> impl Iterator<Item = (&Nick, Option<Role>)> {
+    members.iter().map(|member| (&member.nick, member.role))
 }
 
-pub(crate) fn write_end_of_names(peer: &Peer, room: &str, out: &mut BytesMut) {
-    let channel = format!("#{room}");
+/// Writes a part of the names of a channel, each behind the sign of its role.
+pub(crate) fn write_names<'n>(
+    peer: &Peer,
+    channel: &str,
+    members: impl Iterator<Item = (&'n Nick, Option<Role>)>,
+    out: &mut BytesMut,
+) {
+    let has_hosts = peer.has(Capabilities::USERHOST_IN_NAMES);
+    let names = members.map(|(nick, role)| match (modes::sign(role), has_hosts) {
+        (sign, true) => format!("{sign}{nick}!{USER}@{HOST}"),
+        (sign, false) => format!("{sign}{nick}"),
+    });
     peer.replies()
-        .numeric(n::RPL_ENDOFNAMES, &[&channel], "End of /NAMES list", out);
+        .list(n::RPL_NAMREPLY, &["=", channel], names, false, out);
+}
+
+pub(crate) fn write_end_of_names(peer: &Peer, channel: &str, out: &mut BytesMut) {
+    peer.replies()
+        .numeric(n::RPL_ENDOFNAMES, &[channel], "End of /NAMES list", out);
 }
 
 fn write_rooms(

@@ -17,7 +17,7 @@ pub(crate) const BODY_BYTES_MAX: usize = LINE_BYTES_MAX - 2;
 pub(crate) const TAGS_BYTES_MAX: usize = 4096;
 
 /// The fewest bytes that a line has left for a text. Only an extremely long nick leaves less.
-const ROOM_MIN: usize = 16;
+const LEFT_MIN: usize = 16;
 
 /// A line that is being written. Call [`end`](Self::end) at its end.
 pub(crate) struct Line<'a> {
@@ -41,7 +41,7 @@ impl<'a> Line<'a> {
 
     /// Adds a text. What is beyond the limit is cut off.
     pub(crate) fn text(&mut self, text: &str) -> &mut Self {
-        let kept = text.floor_char_boundary(self.room());
+        let kept = text.floor_char_boundary(self.left());
         self.out.put_slice(&text.as_bytes()[..kept]);
         self
     }
@@ -52,7 +52,7 @@ impl<'a> Line<'a> {
     }
 
     /// Returns how many bytes can still be added.
-    pub(crate) fn room(&self) -> usize {
+    pub(crate) fn left(&self) -> usize {
         BODY_BYTES_MAX.saturating_sub(self.out.len() - self.begin)
     }
 
@@ -114,7 +114,7 @@ impl Replies<'_> {
             while let Some(word) = words.peek() {
                 let word = word.as_ref();
                 let needed = word.len() + usize::from(!is_first);
-                if needed > line.room() && !is_first {
+                if needed > line.left() && !is_first {
                     break;
                 }
                 line.text(if is_first { "" } else { " " }).text(word);
@@ -194,9 +194,9 @@ pub(crate) fn write_message(
             .text(target[1])
             .text(" :")
             .text(begin);
-        let room = line.room().saturating_sub(end.len());
-        let mut kept = rest.floor_char_boundary(room);
-        if kept == 0 && room < ROOM_MIN {
+        let left = line.left().saturating_sub(end.len());
+        let mut kept = rest.floor_char_boundary(left);
+        if kept == 0 && left < LEFT_MIN {
             // The head fills the line, so no text fits.
             kept = rest.len();
         }
@@ -212,6 +212,11 @@ pub(crate) fn write_message(
 /// Copies lines, and adds a tag to each.
 pub(crate) fn write_with_tag(lines: &[u8], tag: &str, out: &mut BytesMut) {
     for line in lines.split_inclusive(|&byte| byte == b'\n') {
+        if tag.starts_with("batch=") && line.starts_with(b"@batch=") {
+            // The line belongs to a batch inside the batch.
+            out.put_slice(line);
+            continue;
+        }
         out.put_u8(b'@');
         out.put_slice(tag.as_bytes());
         match line.strip_prefix(b"@") {

@@ -260,6 +260,10 @@ impl From<JoinError> for Refusal {
             JoinError::Denied(denied) => return denied.into(),
         };
         match error {
+            JoinError::AlreadyIn(_) => Self {
+                denied: Some(Denied::Unchanged),
+                ..Self::of_error(code, &error)
+            },
             // The journal's error is for the operator's log, not for the peer.
             JoinError::Journal(_) => Self::new(code, error.to_string()),
             JoinError::Full(_) | JoinError::TooManyOpened(_) => {

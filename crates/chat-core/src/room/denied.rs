@@ -39,7 +39,7 @@ pub enum Denied {
     AlreadyInRoom(Nick),
     /// The list has this many entries, which is the limit.
     ListFull(usize),
-    /// The room has these modes already, so the request would change nothing.
+    /// The room has these modes already, or the session is in the room already, so the request would change nothing.
     Unchanged,
 }
 

@@ -1,9 +1,9 @@
-//! JOIN, PART, NAMES, TOPIC, LIST, MODE (Modern IRC Client Protocol, "Channel Operations").
+//! JOIN, PART, NAMES, TOPIC, LIST (Modern IRC Client Protocol, "Channel Operations").
 
 use super::Asking;
 use crate::capability::Capabilities;
 use crate::isupport::TOPIC_BYTES_MAX;
-use crate::names::{is_channel, is_same, middle, room_of};
+use crate::names::{middle, room_of};
 use crate::numeric as n;
 use crate::pending::{Conditions, What};
 use crate::replies::write_list_end;
@@ -24,21 +24,26 @@ pub(super) fn join<'a>(ask: &mut Asking<'_, '_, 'a>, parameters: &[&'a str]) {
     } else {
         0
     };
-    for target in targets.split(',').filter(|target| !target.is_empty()) {
+    let mut keys = parameters.get(1).copied().unwrap_or_default().split(',');
+    for target in targets.split(',') {
+        let key = keys.next().unwrap_or_default();
+        if target.is_empty() {
+            continue;
+        }
         let Some(room) = room_of(target) else {
             no_such_channel(ask, target);
             continue;
         };
-        if ask.peer.is_in(room) {
-            continue;
+        let mut request = JoinRequest::from(room);
+        if replayed > 0 {
+            request = request.latest(replayed);
         }
-        let request = JoinRequest::from(room);
-        let request = if replayed > 0 {
-            request.latest(replayed)
-        } else {
-            request
-        };
-        ask.push(Command::Join(request), What::Join(middle(target).into()));
+        if !key.is_empty() {
+            request = request.key(key);
+        }
+        if !ask.push(Command::Join(request), What::Join(middle(target).into())) {
+            return;
+        }
     }
 }
 
@@ -59,7 +64,9 @@ pub(super) fn part<'a>(ask: &mut Asking<'_, '_, 'a>, parameters: &[&'a str]) {
         match room_of(target) {
             Some(room) => {
                 let what = What::Part(middle(target).into(), reason.clone().into());
-                ask.push(Command::leave(room), what);
+                if !ask.push(Command::leave(room), what) {
+                    return;
+                }
             }
             None => no_such_channel(ask, target),
         }
@@ -92,14 +99,9 @@ pub(super) fn topic<'a>(ask: &mut Asking<'_, '_, 'a>, parameters: &[&'a str]) {
         None => {
             ask.push(Command::topic(room), What::Topic(channel));
         }
-        Some(_) if !ask.peer.is_in(room) => {
-            let text = "You're not on that channel";
-            ask.numeric(n::ERR_NOTONCHANNEL, &[&channel], text);
-        }
         Some(topic) => {
             let topic = &topic[..topic.floor_char_boundary(TOPIC_BYTES_MAX)];
-            let what = What::Say(channel, crate::reply::Form::Privmsg);
-            ask.push(Command::set_topic(room, topic), what);
+            ask.push(Command::set_topic(room, topic), What::SetTopic(channel));
         }
     }
 }
@@ -123,83 +125,22 @@ pub(super) fn list<'a>(ask: &mut Asking<'_, '_, 'a>, asked: &'a str) {
         || !conditions.masks.is_empty()
         || !conditions.not_masks.is_empty();
     if is_some && !is_conditional {
-        for room in channels {
-            ask.push(Command::topic(room), What::ListOne);
+        let count = channels.len();
+        for (at, room) in channels.into_iter().enumerate() {
+            if !ask.push(Command::topic(room), What::ListOne(at + 1 == count)) {
+                break;
+            }
         }
-        return ask.write(write_list_end);
+        if count == 0 {
+            ask.write(write_list_end);
+        }
+        return;
     }
     let rooms = Command::Rooms {
         after: None,
         limit: None,
     };
     ask.push(rooms, What::List(Box::new(conditions)));
-}
-
-pub(super) fn mode<'a>(ask: &mut Asking<'_, '_, 'a>, parameters: &[&'a str]) {
-    let Some(target) = parameters.first().filter(|target| !target.is_empty()) else {
-        return ask.needs_more("MODE");
-    };
-    let modes = parameters.get(1).copied().unwrap_or_default();
-    if !is_channel(target) {
-        return user_mode(ask, target, modes);
-    }
-    let Some(room) = room_of(target) else {
-        return no_such_channel(ask, target);
-    };
-    let channel = middle(target);
-    let ends = [
-        ("b", n::RPL_ENDOFBANLIST, "End of channel ban list"),
-        ("e", n::RPL_ENDOFEXCEPTLIST, "End of channel exception list"),
-        (
-            "I",
-            n::RPL_ENDOFINVEXLIST,
-            "End of channel invite exception list",
-        ),
-    ];
-    let asked = modes.trim_start_matches('+');
-    let list = ends.iter().find(|(letter, ..)| *letter == asked);
-    match list {
-        _ if modes.is_empty() => {
-            ask.push(Command::topic(room), What::Mode(channel.into()));
-        }
-        Some((_, end, text)) if parameters.len() == 2 => ask.numeric(*end, &[&channel], text),
-        _ => ask.numeric(
-            n::ERR_CHANOPRIVSNEEDED,
-            &[&channel],
-            "You're not a channel operator",
-        ),
-    }
-}
-
-/// MODE of a user. Every user is invisible (`i`) to those who share no channel with it.
-fn user_mode(ask: &mut Asking<'_, '_, '_>, target: &str, modes: &str) {
-    let nick = ask.peer.replies().nick.to_owned();
-    if !is_same(target, &nick) {
-        return ask.numeric(
-            n::ERR_USERSDONTMATCH,
-            &[],
-            "Can't change mode for other users",
-        );
-    }
-    if modes.is_empty() {
-        return ask.replies(|replies, out| replies.plain_numeric(n::RPL_UMODEIS, &["+i"], out));
-    }
-    if modes.chars().any(|c| !matches!(c, '+' | '-' | 'i')) {
-        ask.numeric(n::ERR_UMODEUNKNOWNFLAG, &[], "Unknown MODE flag");
-    }
-}
-
-/// Refuses a command of channel operators: no channel has any.
-pub(super) fn not_operator(ask: &mut Asking<'_, '_, '_>, command: &str, parameters: &[&str]) {
-    let [one, other, ..] = parameters else {
-        return ask.needs_more(command);
-    };
-    let channel = middle(if command == "INVITE" { other } else { one });
-    ask.numeric(
-        n::ERR_CHANOPRIVSNEEDED,
-        &[&channel],
-        "You're not a channel operator",
-    );
 }
 
 /// Refuses a target that is not a channel of this server.

@@ -9,13 +9,13 @@ use super::Asking;
 use crate::capability::Capabilities;
 use crate::dialect::Peer;
 use crate::msgid::MsgId;
-use crate::names::{is_same, middle, room_of};
+use crate::names::{middle, room_of};
 use crate::pending::{What, close_batch};
 use crate::replies::Outcome;
 use crate::time;
 use bytes::BytesMut;
 use chat_core::log::{BatchSlice, Page, Timestamp};
-use chat_core::protocol::Command;
+use chat_core::protocol::{Code, Command, Refusal};
 use chat_core::{Kind, RoomName, Seq};
 
 /// The most reads for one request. A search for a time halves the log with each read.
@@ -219,12 +219,23 @@ fn exclude_times(sub_command: &str, selectors: &mut [Selector]) {
 pub(crate) fn go_on(
     peer: &mut Peer,
     history: &mut History,
-    page: Option<&Page>,
+    page: Option<(&RoomName, &Page)>,
     out: &mut BytesMut,
 ) -> Outcome {
     history.steps += 1;
+    let page = page.map(|(room, page)| {
+        // The ids of messages are of the room's own spelling.
+        history.room = room.as_str().into();
+        page
+    });
     if history.steps > STEPS_MAX {
-        fail(peer, history, "Messages could not be retrieved", out);
+        write_fail(
+            peer,
+            history,
+            "MESSAGE_ERROR",
+            "Messages could not be retrieved",
+            out,
+        );
         return Outcome::Done;
     }
     if history.sub_command == "TARGETS" {
@@ -235,8 +246,14 @@ pub(crate) fn go_on(
     match history.step {
         Step::Begin => {}
         Step::Checked(id) => {
-            if !has(page, id) {
-                fail(peer, history, "The message is not known", out);
+            if !id.is_in(&history.room) || !has(page, id) {
+                write_fail(
+                    peer,
+                    history,
+                    "MESSAGE_ERROR",
+                    "The message is not known",
+                    out,
+                );
                 return Outcome::Done;
             }
             let edge = Edge {
@@ -294,10 +311,6 @@ fn find_or_read(peer: &mut Peer, history: &mut History, out: &mut BytesMut) -> O
                 after: Seq::START,
             });
             find_or_read(peer, history, out)
-        }
-        Some(Selector::Id(id)) if !id.is_in(&history.room) => {
-            fail(peer, history, "The message is not in this channel", out);
-            Outcome::Done
         }
         Some(Selector::Id(id)) => {
             history.step = Step::Checked(id);
@@ -484,17 +497,17 @@ fn targets(
     Outcome::Done
 }
 
-/// Writes that a request can't be answered.
-pub(crate) fn fail(peer: &Peer, history: &History, text: &str, out: &mut BytesMut) {
-    let is_joined = peer
-        .rooms
-        .iter()
-        .any(|room| is_same(room.as_str(), &history.room));
-    let code = if is_joined {
-        "MESSAGE_ERROR"
-    } else {
-        "INVALID_TARGET"
+/// Writes that core has refused a read.
+pub(crate) fn fail(peer: &Peer, history: &History, refusal: &Refusal, out: &mut BytesMut) {
+    // The session is not in the room, or may not read it.
+    let code = match refusal.code {
+        Code::Denied | Code::NotFound | Code::BadName => "INVALID_TARGET",
+        _ => "MESSAGE_ERROR",
     };
+    write_fail(peer, history, code, &refusal.message, out);
+}
+
+fn write_fail(peer: &Peer, history: &History, code: &str, text: &str, out: &mut BytesMut) {
     let parameters = ["CHATHISTORY", code, history.sub_command, &history.target];
     peer.replies().line("FAIL", &parameters, text, out);
 }

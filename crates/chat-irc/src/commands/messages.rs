@@ -71,28 +71,21 @@ fn send<'a>(ask: &mut Asking<'_, '_, 'a>, targets: &'a str, form: Form, text: &'
             ask.push(command, What::Tell(named(), form));
             continue;
         }
-        let room = room_of(target);
-        let (Some(room), Some(command)) = (room, room.and_then(|room| speak(room, form, text)))
-        else {
-            if room.is_none() && is_answered {
+        let Some(room) = room_of(target) else {
+            if is_answered {
                 super::channels::no_such_channel(ask, target);
-            } else if is_answered {
+            }
+            continue;
+        };
+        let Some(command) = speak(room, form, text) else {
+            if is_answered {
                 let target = middle(target);
                 let text = "Only the CTCP request ACTION can be sent to a channel";
                 ask.numeric(n::ERR_CANNOTSENDTOCHAN, &[&target], text);
             }
             continue;
         };
-        if ask.peer.is_in(room) {
-            ask.push(command, What::Say(named(), form));
-        } else if is_answered {
-            let target = middle(target);
-            ask.numeric(
-                n::ERR_CANNOTSENDTOCHAN,
-                &[&target],
-                "You are not in that channel",
-            );
-        }
+        ask.push(command, What::Say(named(), form));
     }
 }
 

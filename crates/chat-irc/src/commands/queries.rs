@@ -4,12 +4,14 @@
 
 use super::Asking;
 use crate::dialect::Peer;
+use crate::modes;
 use crate::names::{HOST, USER, is_channel, is_same, middle, room_of};
 use crate::numeric as n;
 use crate::pending::What;
 use crate::replies::Outcome;
 use bytes::BytesMut;
 use chat_core::protocol::Command;
+use chat_core::rooms::Role;
 use chat_core::{Nick, RoomName};
 
 /// The most nicks that one line looks up.
@@ -28,7 +30,8 @@ pub(crate) struct Who {
 pub(crate) struct Lookup {
     purpose: Purpose,
     nicks: Vec<Box<str>>,
-    found: Vec<(Nick, Vec<RoomName>)>,
+    /// Each nick that was found, and its channels with the sign of its role.
+    found: Vec<(Nick, Vec<String>)>,
     /// The rooms that were not searched yet.
     rooms: Vec<RoomName>,
 }
@@ -39,6 +42,8 @@ enum Purpose {
     Userhost,
     Whois,
     Who(Who),
+    /// MODE of another user, which is refused whether or not there is such a user.
+    UserMode,
 }
 
 pub(super) fn who<'a>(ask: &mut Asking<'_, '_, 'a>, parameters: &[&'a str]) {
@@ -110,6 +115,11 @@ pub(super) fn userhost(ask: &mut Asking<'_, '_, '_>, parameters: &[&str]) {
     );
 }
 
+/// MODE of another user.
+pub(super) fn user_mode(ask: &mut Asking<'_, '_, '_>, nick: &str) {
+    look_up(ask, Purpose::UserMode, &[nick]);
+}
+
 /// Searches the rooms of the session for these nicks.
 fn look_up(ask: &mut Asking<'_, '_, '_>, purpose: Purpose, nicks: &[&str]) {
     let nicks = nicks.iter().filter(|nick| !nick.is_empty()).take(NICKS_MAX);
@@ -135,15 +145,31 @@ impl Lookup {
         self.nicks.iter().any(|asked| is_same(asked, nick.as_str()))
     }
 
+    /// Returns the name of the command that searches.
+    pub(crate) const fn command(&self) -> &'static str {
+        match self.purpose {
+            Purpose::Ison => "ISON",
+            Purpose::Userhost => "USERHOST",
+            Purpose::Whois => "WHOIS",
+            Purpose::Who(_) => "WHO",
+            Purpose::UserMode => "MODE",
+        }
+    }
+
     /// Notes which of the nicks are in a room.
-    pub(crate) fn note(&mut self, room: &RoomName, nicks: &[Nick]) {
-        for nick in nicks {
+    pub(crate) fn note<'n>(
+        &mut self,
+        room: &RoomName,
+        members: impl Iterator<Item = (&'n Nick, Option<Role>)>,
+    ) {
+        for (nick, role) in members {
             if !self.asks_for(nick) {
                 continue;
             }
+            let channel = format!("{}#{room}", modes::sign(role));
             match self.found.iter_mut().find(|(known, _)| known == nick) {
-                Some((_, rooms)) => rooms.push(room.clone()),
-                None => self.found.push((nick.clone(), vec![room.clone()])),
+                Some((_, channels)) => channels.push(channel),
+                None => self.found.push((nick.clone(), vec![channel])),
             }
         }
     }
@@ -172,8 +198,16 @@ fn write_found(peer: &Peer, lookup: &Lookup, out: &mut BytesMut) {
             replies.list(n::RPL_USERHOST, &[], hosts, true, out);
         }
         Purpose::Who(who) => {
-            nicks.for_each(|nick| write_who(peer, who, "", std::slice::from_ref(nick), out));
+            write_who(peer, who, "", nicks.map(|nick| (nick, None)), out);
             write_end_of_who(peer, who, out);
+        }
+        Purpose::UserMode if lookup.found.is_empty() => {
+            let asked = lookup.nicks.first().map_or("*", |nick| &**nick);
+            replies.numeric(n::ERR_NOSUCHNICK, &[asked], "No such nick", out);
+        }
+        Purpose::UserMode => {
+            let text = "Can't change or show the mode of other users";
+            replies.numeric(n::ERR_USERSDONTMATCH, &[], text, out);
         }
         Purpose::Whois => write_whois(peer, lookup, out),
     }
@@ -185,7 +219,7 @@ fn write_whois(peer: &Peer, lookup: &Lookup, out: &mut BytesMut) {
         let asked = lookup.nicks.first().map_or("*", |nick| &**nick);
         replies.numeric(n::ERR_NOSUCHNICK, &[asked], "No such nick", out);
     }
-    for (nick, rooms) in &lookup.found {
+    for (nick, channels) in &lookup.found {
         let is_self = peer.nick.as_ref() == Some(nick);
         let nick = nick.as_str();
         let real_name = if is_self && !peer.real_name.is_empty() {
@@ -194,7 +228,6 @@ fn write_whois(peer: &Peer, lookup: &Lookup, out: &mut BytesMut) {
             nick
         };
         replies.numeric(n::RPL_WHOISUSER, &[nick, USER, HOST, "*"], real_name, out);
-        let channels = rooms.iter().map(|room| format!("#{room}"));
         replies.list(n::RPL_WHOISCHANNELS, &[nick], channels, false, out);
         let server = &*peer.shared.server;
         replies.numeric(
@@ -209,17 +242,24 @@ fn write_whois(peer: &Peer, lookup: &Lookup, out: &mut BytesMut) {
 }
 
 /// Writes a part of the answer to WHO. `room` is empty if WHO named no channel.
-pub(crate) fn write_who(peer: &Peer, who: &Who, room: &str, nicks: &[Nick], out: &mut BytesMut) {
+pub(crate) fn write_who<'n>(
+    peer: &Peer,
+    who: &Who,
+    room: &str,
+    members: impl Iterator<Item = (&'n Nick, Option<Role>)>,
+    out: &mut BytesMut,
+) {
     let channel = if room.is_empty() {
         "*".into()
     } else {
         format!("#{room}")
     };
     let (server, replies) = (&*peer.shared.server, peer.replies());
-    for nick in nicks {
+    for (nick, role) in members {
         let nick = nick.as_str();
+        let flags = format!("H{}", modes::sign(role));
         let Some((fields, token)) = &who.fields else {
-            let parameters = [&*channel, USER, HOST, server, nick, "H"];
+            let parameters = [&*channel, USER, HOST, server, nick, &flags];
             replies.numeric(n::RPL_WHOREPLY, &parameters, &format!("0 {nick}"), out);
             continue;
         };
@@ -232,7 +272,7 @@ pub(crate) fn write_who(peer: &Peer, who: &Who, room: &str, nicks: &[Nick], out:
             ('h', HOST),
             ('s', server),
             ('n', nick),
-            ('f', "H"),
+            ('f', &*flags),
             ('d', "0"),
             ('l', "0"),
             ('a', "0"),

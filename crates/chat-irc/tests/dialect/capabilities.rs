@@ -68,7 +68,7 @@ async fn each_labelled_command_has_one_labelled_answer() {
     let refused = ask(&mut bob, "@label=9 PRIVMSG #b :x").await;
     assert_eq!(
         refused,
-        ["@label=9 :irc.test 404 bob #b :You are not in that channel"]
+        ["@label=9 :irc.test 404 bob #b :you are not in that room: join it first"]
     );
 }
 
@@ -91,6 +91,84 @@ async fn the_answers_to_a_list_are_one_batch() {
     let lines = ask(&mut bob, "@label=2 PRIVMSG #a,#c,nobody :hi").await;
     assert_eq!(lines.len(), 5, "{lines:?}");
     assert!(lines[1..4].iter().all(|line| line.starts_with("@batch=")));
+}
+
+/// IRCv3 labeled-response: a batch is opened for an answer of several lines only, whatever the parameters look like.
+#[tokio::test(start_paused = true)]
+async fn an_answer_of_one_line_is_not_a_batch() {
+    let mut hub = hub();
+    let mut bob = client_with(&mut hub, "bob", "batch labeled-response setname").await;
+    joins(&mut bob, "a").await;
+    joins(&mut bob, "c").await;
+    for (line, answer) in [
+        ("PING a,b", "@label=1 :irc.test PONG irc.test :a,b"),
+        ("SETNAME a,b", "@label=1 :bob!~u@hidden SETNAME :a,b"),
+        ("PRIVMSG #a,#c :hi", "@label=1 :irc.test ACK"),
+        ("JOIN #a,#c", "@label=1 :irc.test ACK"),
+        (
+            "PRIVMSG #a,nobody :hi",
+            "@label=1 :irc.test 401 bob nobody :nobody here is called nobody",
+        ),
+    ] {
+        assert_eq!(ask(&mut bob, &format!("@label=1 {line}")).await, [answer]);
+    }
+    // The line that ends a list belongs to the answer.
+    for line in ["LIST #a", "LIST >0,<9", "LIST #a,#c", "LIST #nowhere"] {
+        let lines = ask(&mut bob, &format!("@label=2 {line}")).await;
+        assert!(
+            lines[0].starts_with("@label=2 :irc.test BATCH +"),
+            "{lines:?}"
+        );
+        let (last, others) = lines[1..].split_last().unwrap();
+        assert!(others.iter().all(|line| line.starts_with("@batch=")));
+        assert!(others.last().unwrap().contains(" 323 bob :"), "{lines:?}");
+        assert!(last.starts_with(":irc.test BATCH -"), "{lines:?}");
+    }
+}
+
+/// IRCv3 labeled-response depends on batch.
+#[tokio::test(start_paused = true)]
+async fn a_label_without_batch_is_ignored() {
+    let mut hub = hub();
+    let mut bob = client_with(&mut hub, "bob", "labeled-response").await;
+    assert_eq!(
+        ask(&mut bob, "@label=1 PING x").await,
+        [":irc.test PONG irc.test :x"]
+    );
+}
+
+/// The names of a big room follow in parts, all of them in the batch.
+#[tokio::test(start_paused = true)]
+async fn a_labelled_join_of_a_big_room_is_one_batch() {
+    let mut hub = hub();
+    let mut members = Vec::new();
+    for number in 0..150 {
+        let session = hub.hub.session(Some(&format!("m{number}"))).await.unwrap();
+        members.push((session.join("a").await.unwrap(), session));
+    }
+    let mut bob = client_with(&mut hub, "bob", LABELS).await;
+    let lines = ask(&mut bob, "@label=j JOIN #a").await;
+    assert!(
+        lines[0].starts_with("@label=j :irc.test BATCH +"),
+        "{lines:?}"
+    );
+    let end = lines
+        .iter()
+        .position(|line| line.contains(" 366 "))
+        .unwrap();
+    assert!(
+        lines[1..=end]
+            .iter()
+            .all(|line| line.starts_with("@batch="))
+    );
+    assert!(lines[end + 1].starts_with(":irc.test BATCH -"));
+    let names = lines.iter().filter(|line| line.contains(" 353 "));
+    let count: usize = names
+        .map(|line| {
+            line.matches(" m").count() + line.matches("@m").count() + line.matches(":m").count()
+        })
+        .sum();
+    assert_eq!(count, 150);
 }
 
 /// Without echo-message, a labelled message is acknowledged.

@@ -2,6 +2,8 @@
 
 use crate::{ask, client, client_with, hub, joins, lines_of};
 use chat_core::Limits;
+use chat_core::name::NameRules;
+use chat_testkit::TestHub;
 
 const U: &str = "~u@hidden";
 
@@ -13,7 +15,7 @@ async fn a_join_is_answered_with_the_topic_and_the_names() {
         joins(&mut bob, "한국").await,
         [
             format!(":bob!{U} JOIN #한국"),
-            ":irc.test 353 bob = #한국 :bob".into(),
+            ":irc.test 353 bob = #한국 :@bob".into(),
             ":irc.test 366 bob #한국 :End of /NAMES list".into(),
         ]
     );
@@ -26,7 +28,7 @@ async fn a_join_is_answered_with_the_topic_and_the_names() {
             format!(":alice!{U} JOIN #한국"),
             ":irc.test 332 alice #한국 :환영".into(),
             ":irc.test 333 alice #한국 bob 50520".into(),
-            ":irc.test 353 alice = #한국 :bob alice".into(),
+            ":irc.test 353 alice = #한국 :@bob alice".into(),
             ":irc.test 366 alice #한국 :End of /NAMES list".into(),
         ]
     );
@@ -59,7 +61,7 @@ async fn names_are_complete_in_a_room_of_three_hundred() {
             .filter_map(|line| line.split_once(" 353 alice = #a :"));
         lists
             .flat_map(|(_, names)| names.split(' '))
-            .map(str::to_owned)
+            .map(|name| name.trim_start_matches('@').to_owned())
             .collect()
     };
     let joined = joins(&mut alice, "a").await;
@@ -210,42 +212,12 @@ async fn a_list_of_rooms_is_complete_and_its_conditions_hold() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn modes_are_answered() {
-    let mut hub = hub();
-    let mut bob = client(&mut hub, "bob").await;
-    joins(&mut bob, "a").await;
-    let modes = ask(&mut bob, "MODE #a").await;
-    assert_eq!(modes[0], ":irc.test 324 bob #a +");
-    assert!(modes[1].starts_with(":irc.test 329 bob #a "));
-    assert_eq!(
-        ask(&mut bob, "MODE #a b").await,
-        [":irc.test 368 bob #a :End of channel ban list"]
-    );
-    assert_eq!(
-        ask(&mut bob, "MODE #a +m").await,
-        [":irc.test 482 bob #a :You're not a channel operator"]
-    );
-    assert_eq!(
-        ask(&mut bob, "KICK #a bob").await,
-        [":irc.test 482 bob #a :You're not a channel operator"]
-    );
-    assert_eq!(ask(&mut bob, "MODE bob").await, [":irc.test 221 bob +i"]);
-    assert!(ask(&mut bob, "MODE bob +i").await.is_empty());
-    assert_eq!(
-        ask(&mut bob, "MODE bob +x").await,
-        [":irc.test 501 bob :Unknown MODE flag"]
-    );
-    assert!(ask(&mut bob, "MODE alice").await[0].starts_with(":irc.test 502 bob :"));
-    assert!(ask(&mut bob, "MODE #nowhere").await[0].starts_with(":irc.test 403 bob #nowhere :"));
-}
-
-#[tokio::test(start_paused = true)]
 async fn capabilities_change_the_form_of_joins_and_names() {
     let mut hub = hub();
     let mut bob = client_with(&mut hub, "bob", "extended-join userhost-in-names").await;
     let joined = joins(&mut bob, "a").await;
     assert_eq!(joined[0], format!(":bob!{U} JOIN #a * :Real Name"));
-    assert_eq!(joined[1], format!(":irc.test 353 bob = #a :bob!{U}"));
+    assert_eq!(joined[1], format!(":irc.test 353 bob = #a :@bob!{U}"));
     let mut alice = client(&mut hub, "alice").await;
     joins(&mut alice, "a").await;
     bob.sees(&format!(":alice!{U} JOIN #a * :alice")).await;
@@ -272,4 +244,35 @@ async fn a_big_room_says_that_it_announces_no_more() {
         ":irc.test NOTICE #a :more than 2 are here: who comes and goes is not announced".into(),
     ];
     assert_eq!(lines, expected);
+}
+
+/// A name is compared as core compares it: `e` and a mark are the letter `é`, as macOS spells it.
+#[tokio::test(start_paused = true)]
+async fn another_spelling_of_a_room_is_the_same_room() {
+    let mut names = NameRules::default();
+    names.fold = |name| name.to_lowercase().replace("e\u{301}", "é");
+    let mut limits = Limits::default();
+    limits.rate = None;
+    let builder = chat_core::Hub::builder().limits(limits).names(names);
+    let mut hub = crate::over(TestHub::over(builder.build()));
+    let capabilities = "batch echo-message draft/chathistory message-tags";
+    let mut bob = client_with(&mut hub, "bob", capabilities).await;
+    joins(&mut bob, "café").await;
+    assert!(ask(&mut bob, "JOIN #cafe\u{301}").await.is_empty());
+    let said = ask(&mut bob, "PRIVMSG #cafe\u{301} :hi").await;
+    assert!(said[0].ends_with(" PRIVMSG #café :hi"), "{said:?}");
+    let id = said[0].split(['=', ' ']).nth(1).unwrap();
+    let set = ask(&mut bob, "TOPIC #cafe\u{301} :news").await;
+    assert!(set[0].ends_with(" TOPIC #café :news"), "{set:?}");
+    let around = ask(
+        &mut bob,
+        &format!("CHATHISTORY AROUND #cafe\u{301} msgid={id} 1"),
+    )
+    .await;
+    assert!(
+        around.len() == 3 && around[1].ends_with(" PRIVMSG #café :hi"),
+        "{around:?}"
+    );
+    let left = ask(&mut bob, "PART #cafe\u{301}").await;
+    assert_eq!(left, [format!(":bob!{U} PART #café")]);
 }

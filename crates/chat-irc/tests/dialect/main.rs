@@ -6,6 +6,7 @@ mod capabilities;
 mod channels;
 mod history;
 mod messages;
+mod modes;
 mod queries;
 mod registration;
 

@@ -46,7 +46,7 @@ async fn a_message_reaches_a_list_of_targets() {
     let refused = ask(&mut bob, "PRIVMSG #a,#b,nobody,alice :hi").await;
     assert_eq!(
         refused[0],
-        ":irc.test 404 bob #b :You are not in that channel"
+        ":irc.test 404 bob #b :you are not in that room: join it first"
     );
     assert!(
         refused[1].starts_with(":irc.test 401 bob nobody :"),

@@ -10,11 +10,11 @@ async fn who_lists_the_members_of_a_room() {
     let end = ":irc.test 315 bob #a :End of /WHO list";
     assert_eq!(
         ask(&mut bob, "WHO #a").await,
-        [":irc.test 352 bob #a ~u hidden irc.test bob H :0 bob", end]
+        [":irc.test 352 bob #a ~u hidden irc.test bob H@ :0 bob", end]
     );
     assert_eq!(
         ask(&mut bob, "WHO #a %tcuhnfdar,42").await,
-        [":irc.test 354 bob 42 #a ~u hidden bob H 0 0 :bob", end]
+        [":irc.test 354 bob 42 #a ~u hidden bob H@ 0 0 :bob", end]
     );
     assert_eq!(
         ask(&mut bob, "WHO #a %na").await,
