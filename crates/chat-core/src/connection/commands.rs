@@ -19,6 +19,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 use tokio::io::AsyncRead;
+use tokio::time::Instant;
 
 /// The effect of a command on the connection.
 enum Outcome {
@@ -356,11 +357,14 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     ) -> Result<(), Refusal> {
         let room = Arc::clone(self.members[member].room());
         let page = request::read_page(&room, epoch, span, self.page_limit(limit)).await?;
+        // The wait for the journal is not charged. A dialect may look at many messages and write few of them.
+        let began = Instant::now();
         self.reply(&Reply::Page {
             room: &room.name,
             span,
             page: &page,
         });
+        self.charge(Cost::work(began.elapsed()));
         Ok(())
     }
 

@@ -95,8 +95,8 @@ enum State {
 /// The unprocessed rest of a line. The connection processes it later, because the peer must wait.
 #[derive(Debug)]
 pub(super) struct Deferred {
-    /// The command to execute before `rest`, if there is one. The command joins rooms. The connection's address was
-    /// already charged for the command.
+    /// The command to execute before `rest`, if there is one. The command joins rooms, or follows the answer to another
+    /// command. It is already charged.
     pub(super) charged: Option<Command<'static>>,
     /// The steps of the line that were not processed yet.
     pub(super) rest: Commands<'static>,
@@ -230,20 +230,11 @@ impl Conversation {
             self.is_held_up = false;
             return Next::Wait;
         }
+        self.hold_follow_up(facts);
         let has_more = self.has_more();
         if self.must_pause(has_more, facts) {
             self.is_held_up = has_more;
             return self.waiting.take().map_or(Next::Wait, Next::Publish);
-        }
-        // The answer to a command may come after its line was processed, such as a long list of members.
-        if self.waiting.is_none()
-            && let Some(command) = self.follow_up()
-        {
-            self.is_held_up = true;
-            return Next::Resume(Box::new(Deferred {
-                charged: Some(command),
-                rest: Commands::default(),
-            }));
         }
         if let Some(deferred) = self.deferred.take() {
             return Next::Resume(deferred);
@@ -284,11 +275,7 @@ impl Conversation {
     /// Takes the next step of a line. Returns the step, and the messages that must be published before the step.
     /// Returns `None` at the end of the line.
     pub(super) fn step<'a>(&mut self, commands: &mut Commands<'a>) -> Option<Do<'a>> {
-        let step = match self.follow_up() {
-            Some(command) => Step::Command(command),
-            None => commands.pop()?,
-        };
-        let then = match step {
+        let then = match commands.pop()? {
             Step::Bytes(out) => Then::Send(out),
             Step::Command(command)
                 if matches!(self.state, State::Registering { .. })
@@ -327,8 +314,7 @@ impl Conversation {
     }
 
     /// Keeps the steps of a line that were not processed yet, until [`next`](Self::next) returns them in
-    /// [`Next::Resume`]. `charged` is the command to execute before `rest`. The connection's address was already
-    /// charged for it.
+    /// [`Next::Resume`]. `charged` is the command to execute before `rest`. It is already charged.
     pub(super) fn defer(&mut self, charged: Option<Command<'static>>, rest: Commands<'_>) {
         self.is_held_up = true;
         let rest = rest.into_owned();
@@ -341,9 +327,25 @@ impl Conversation {
         self.is_held_up = true;
     }
 
-    /// Returns the dialect's command that follows an answer.
-    fn follow_up(&mut self) -> Option<Command<'static>> {
-        self.dialect.as_mut()?.follow_up()
+    /// Returns the dialect's command that follows an answer, and takes the token that it costs.
+    pub(super) fn follow_up(&mut self, facts: &Facts<'_>) -> Option<Command<'static>> {
+        let command = self.dialect.as_mut()?.follow_up()?;
+        self.pace.take_token(facts.now);
+        Some(command)
+    }
+
+    /// Defers the command that follows an answer which came after its line was processed, such as a long list of
+    /// members. The command is executed before the deferred rest of a line.
+    fn hold_follow_up(&mut self, facts: &Facts<'_>) {
+        let has_charged = |deferred: &Deferred| deferred.charged.is_some();
+        if self.waiting.is_some() || self.deferred.as_deref().is_some_and(has_charged) {
+            return;
+        }
+        if let Some(command) = self.follow_up(facts) {
+            let deferred = self.deferred.take();
+            let rest = deferred.map_or_else(Commands::default, |deferred| deferred.rest);
+            self.defer(Some(command), rest);
+        }
     }
 
     /// Returns whether the message `text` can be added to the waiting messages: they have the same target, and the

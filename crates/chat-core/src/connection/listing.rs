@@ -6,6 +6,7 @@
 //! The list has each member that was in the room from the first page to the last. Joins and leaves that happen while
 //! the pages are written are announced after the list, unless the room has too many members for announcements.
 
+use crate::admission::Cost;
 use crate::connection::connection::Connection;
 use crate::event::MemberInfo;
 use crate::log::SessionId;
@@ -15,6 +16,7 @@ use crate::room::Listed;
 use crate::time_slice::TimeSlice;
 use std::collections::HashSet;
 use tokio::io::AsyncRead;
+use tokio::time::Instant;
 
 /// Maximum number of members on one page.
 const PAGE: usize = 100;
@@ -68,6 +70,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
 
     /// Writes one page. Returns whether there are more pages.
     fn write_page(&mut self, listing: &mut Listing) -> bool {
+        let began = Instant::now();
         let mut listed = Vec::new();
         if self.sees_members(&listing.room) {
             // Asks for one member more than a page holds, to learn whether another page follows.
@@ -88,6 +91,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             members: &members,
             has_more,
         });
+        self.charge(Cost::work(began.elapsed()));
         has_more
     }
 }

@@ -125,7 +125,9 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         if closes.is_some() {
             return closes;
         }
-        if !rest.is_empty()
+        if let Some(follow_up) = self.ask_conversation(Conversation::follow_up) {
+            self.conversation.defer(Some(follow_up), rest);
+        } else if !rest.is_empty()
             && let Some(rest) = self.ask_conversation(|talk, facts| talk.goes_on(rest, facts))
         {
             self.conversation.defer(None, rest);
@@ -173,6 +175,12 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
                         Err(too_soon) => self.tell_refused(Err(too_soon.into())),
                     }
                 }
+            }
+            // The command that follows an answer waits like the rest of a line, so that a peer that does not read a long
+            // list is not sent all of it.
+            if is_command && let Some(follow_up) = self.ask_conversation(Conversation::follow_up) {
+                self.conversation.defer(Some(follow_up), commands);
+                return None;
             }
             if is_command && !commands.is_empty() {
                 commands = self.ask_conversation(|talk, facts| talk.goes_on(commands, facts))?;

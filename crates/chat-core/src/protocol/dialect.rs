@@ -102,8 +102,8 @@ pub trait Dialect: Send + Sync {
     /// the next command of the line. The dialect thus reads a list page by page, or reads from a log at a position that
     /// it has just found. Core answers the command like any other.
     ///
-    /// Such a command is not charged to the [rate](Limits::rate) of the connection, only its answer is. A dialect must
-    /// bound how many commands follow one line.
+    /// Such a command is charged to the [rate](Limits::rate) of the connection like a line, and is executed only when the
+    /// peer has read most of the answers before it. A dialect must bound how many commands follow one line.
     fn follow_up(&mut self) -> Option<Command<'static>> {
         None
     }

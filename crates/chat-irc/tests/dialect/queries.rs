@@ -1,6 +1,9 @@
 //! Queries (Modern IRC Client Protocol, "Server Queries" and "User-Based Queries"; IRCv3 WHOX).
 
-use crate::{ask, client, hub, joins};
+use crate::{ask, client, hub, hub_with, joins, lines_of};
+use chat_core::Limits;
+use std::time::Duration;
+use tokio::time::Instant;
 
 #[tokio::test(start_paused = true)]
 async fn who_lists_the_members_of_a_room() {
@@ -40,7 +43,7 @@ async fn whois_tells_what_is_known() {
         joins(&mut bob, room).await;
         joins(&mut alice, room).await;
     }
-    crate::lines_of(&mut bob).await;
+    lines_of(&mut bob).await;
     assert_eq!(
         ask(&mut bob, "WHOIS Alice").await,
         [
@@ -97,4 +100,62 @@ async fn a_server_describes_itself() {
             .collect();
         assert_eq!(found.join(" "), numerics, "{command}");
     }
+}
+
+/// A list is written page by page, so that a peer which does not read it makes the server hold little of it.
+#[tokio::test(start_paused = true)]
+async fn a_list_that_is_not_read_does_not_pile_up() {
+    let mut limits = Limits::default();
+    limits.rate = None;
+    let mut hub = hub_with(limits);
+    let (mut members, mut sessions) = (Vec::new(), Vec::new());
+    for number in 0..40 {
+        let session = hub.hub.session(Some(&format!("m{number}"))).await.unwrap();
+        for room in 0..64 {
+            let room = format!("room-{number}-{room}-{}", "x".repeat(40));
+            members.push(session.join(&*room).await.unwrap());
+        }
+        members[0]
+            .set_topic(&format!("topic {number}"))
+            .await
+            .unwrap();
+    }
+    let mut bob = hub.connect_with("bob", 1024);
+    bob.sends("NICK bob").await;
+    bob.sends("USER u 0 * :r").await;
+    bob.sees_in_time(":irc.test 422 bob :There is no message of the day")
+        .await;
+    let before = hub.hub.stats().bytes_out;
+    bob.sends("LIST").await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let held = hub.hub.stats().bytes_out - before;
+    let all = lines_of(&mut bob).await;
+    let listed = all.iter().filter(|line| line.contains(" 322 ")).count();
+    assert_eq!(listed, 40 * 64);
+    let bytes: usize = all.iter().map(|line| line.len() + 2).sum();
+    assert!(
+        held > 0 && held < bytes as u64 / 2,
+        "{held} of {bytes} bytes"
+    );
+}
+
+/// Each room that a search looks at costs as much as a line.
+#[tokio::test(start_paused = true)]
+async fn a_search_through_many_rooms_is_charged() {
+    let mut hub = hub_with(Limits::default());
+    let mut bob = client(&mut hub, "bob").await;
+    let rooms: Vec<_> = (0..40).map(|room| format!("#r{room}")).collect();
+    bob.sends(&format!("JOIN {}", rooms.join(","))).await;
+    bob.sees_in_time(":irc.test 366 bob #r39 :End of /NAMES list")
+        .await;
+    tokio::time::sleep(Duration::from_secs(15)).await;
+    let began = Instant::now();
+    bob.sends("ISON nobody").await;
+    bob.sees_in_time(":irc.test 303 bob :").await;
+    // 20 tokens at once, then 5 a second.
+    assert!(
+        began.elapsed() > Duration::from_secs(3),
+        "{:?}",
+        began.elapsed()
+    );
 }
