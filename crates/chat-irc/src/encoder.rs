@@ -272,7 +272,19 @@ impl Lines {
 
     /// Writes a notice of the server to a room.
     fn write_notice(&self, room: &str, text: &str, out: &mut BytesMut) {
-        let mut line = Line::new(out);
+        self.write_tagged_notice("", room, text, out);
+    }
+
+    /// Writes a notice of the server to a room, with this tag.
+    pub(crate) fn write_tagged_notice(
+        &self,
+        tag: &str,
+        room: &str,
+        text: &str,
+        out: &mut BytesMut,
+    ) {
+        let tags = self.tags(None, None, tag);
+        let mut line = Line::tagged(out, tags.as_bytes());
         line.text(":")
             .text(&self.server)
             .text(" NOTICE #")

@@ -1,9 +1,16 @@
 //! CHATHISTORY (IRCv3 draft/chathistory), over reads of a room's log.
 //!
-//! A selector is first found in the log: a message id is checked, and a time is searched. Then the messages are read.
+//! ```text
+//! selectors -> Find (a time is searched, an id is checked) -> edges
+//!           -> Back (from where on the messages are shown, if they are asked for backwards)
+//!           -> Forward (they are written, page by page, in one batch)
+//! ```
+//!
 //! Each step is one command, which follows the answer to the step before.
 //!
-//! Invariant: a request takes at most [`STEPS_MAX`] steps.
+//! Invariant: a request takes at most [`STEPS_MAX`] steps that write no message, and a step writes at most about
+//! [`STEP_BYTES_MAX`] bytes. A batch with fewer messages than the limit has reached the end of what was asked for, or
+//! says which messages are missing.
 
 use super::Asking;
 use crate::capability::Capabilities;
@@ -18,8 +25,14 @@ use chat_core::log::{BatchSlice, Page, Timestamp};
 use chat_core::protocol::{Code, Command, Refusal};
 use chat_core::{Kind, RoomName, Seq};
 
-/// The most reads for one request. A search for a time halves the log with each read.
+/// The most steps of one request that write no message. A search for a time halves the log with each step.
 const STEPS_MAX: u32 = 60;
+
+/// The most bytes that one step writes, besides one message.
+const STEP_BYTES_MAX: usize = 64 * 1024;
+
+/// The most messages of one step that writes.
+const STEP_MESSAGES_MAX: usize = 100;
 
 /// A request that is being answered.
 #[derive(Debug)]
@@ -28,15 +41,23 @@ pub(crate) struct History {
     /// The channel as the peer wrote it.
     target: Box<str>,
     room: Box<str>,
+    /// The most messages to show.
     limit: usize,
     /// The selectors that were not found in the log yet, in reverse order.
     selectors: Vec<Selector>,
-    /// The positions of the selectors that were found.
+    /// The selectors that were found.
     edges: Vec<Edge>,
     step: Step,
+    /// How many steps have written no message.
     steps: u32,
-    /// What was read so far.
-    read: Vec<BatchSlice>,
+    /// The messages behind this position are shown.
+    above: Seq,
+    /// The messages before this position are shown.
+    below: Seq,
+    /// How many messages were written.
+    shown: usize,
+    /// Whether the batch is open, and its number if the peer knows batches.
+    batch: Option<Option<u32>>,
     /// TARGETS: the rooms that were not looked at yet, and those that have messages in the range.
     rooms: Vec<RoomName>,
     targets: Vec<(Timestamp, RoomName)>,
@@ -51,7 +72,7 @@ enum Selector {
     From(Timestamp),
 }
 
-/// A position between messages: the first position at or behind a selector, and whether the selector is a message.
+/// A selector that was found: the messages on its two sides. The message of the selector itself is on neither.
 #[derive(Debug, Clone, Copy)]
 struct Edge {
     /// Messages before the selector have smaller positions.
@@ -68,6 +89,8 @@ enum Step {
     Checked(MsgId),
     /// The latest messages were read, to find this time among them.
     Scanned(Timestamp),
+    /// The first message of the log was read, to find this time among those up to the position `high`.
+    First { at: Timestamp, high: u64 },
     /// The first message after `probe` was read. The time is between the positions.
     Probed {
         at: Timestamp,
@@ -75,10 +98,15 @@ enum Step {
         high: u64,
         probe: u64,
     },
-    /// The messages were read.
-    Read,
-    /// AROUND: the messages before the selector were read.
-    ReadBefore,
+    /// The messages before this position were read, to find the position from which on `wanted` messages are shown.
+    /// `found` of them were found behind the position.
+    Back {
+        before: Seq,
+        found: usize,
+        wanted: usize,
+    },
+    /// The messages after `above` were read, to be written.
+    Forward,
     /// TARGETS: the latest message of a room was read.
     Target,
 }
@@ -87,6 +115,12 @@ impl History {
     /// Returns whether a refused read does not end the request.
     pub(crate) const fn is_skipping(&self) -> bool {
         matches!(self.step, Step::Target)
+    }
+
+    /// Returns the tag of a line in the batch; empty if there is no batch.
+    fn tag(&self) -> String {
+        let number = self.batch.flatten();
+        number.map_or_else(String::new, |number| format!("batch={number}"))
     }
 }
 
@@ -168,7 +202,10 @@ pub(super) fn chathistory(ask: &mut Asking<'_, '_, '_>, parameters: &[&str]) {
         edges: Vec::new(),
         step: Step::Begin,
         steps: 0,
-        read: Vec::new(),
+        above: Seq::START,
+        below: Seq::END,
+        shown: 0,
+        batch: None,
         rooms: if is_targets {
             ask.peer.rooms.clone()
         } else {
@@ -222,29 +259,47 @@ pub(crate) fn go_on(
     page: Option<(&RoomName, &Page)>,
     out: &mut BytesMut,
 ) -> Outcome {
-    history.steps += 1;
     let page = page.map(|(room, page)| {
         // The ids of messages are of the room's own spelling.
         history.room = room.as_str().into();
         page
     });
-    if history.steps > STEPS_MAX {
-        write_fail(
-            peer,
-            history,
-            "MESSAGE_ERROR",
-            "Messages could not be retrieved",
-            out,
-        );
-        return Outcome::Done;
-    }
     if history.sub_command == "TARGETS" {
         return targets(peer, history, page, out);
+    }
+    history.steps += 1;
+    if history.steps > STEPS_MAX {
+        return give_up(peer, history, out);
     }
     let empty = Page::default();
     let page = page.unwrap_or(&empty);
     match history.step {
-        Step::Begin => {}
+        Step::Back {
+            before,
+            found,
+            wanted,
+        } => back(peer, history, page, (before, found, wanted)),
+        Step::Forward => forward(peer, history, page, out),
+        _ => find(peer, history, page, out),
+    }
+}
+
+/// Ends a request that takes too many steps.
+fn give_up(peer: &mut Peer, history: &mut History, out: &mut BytesMut) -> Outcome {
+    if history.batch.is_none() {
+        let text = "Messages could not be retrieved";
+        write_fail(peer, history, "MESSAGE_ERROR", text, out);
+        return Outcome::Done;
+    }
+    write_notice(peer, history, "there may be more messages: ask again", out);
+    close(peer, history, out);
+    Outcome::Done
+}
+
+/// Finds a selector in the log, with the page that answers the step before.
+fn find(peer: &mut Peer, history: &mut History, page: &Page, out: &mut BytesMut) -> Outcome {
+    let first = messages(page).next();
+    match history.step {
         Step::Checked(id) => {
             if !id.is_in(&history.room) || !has(page, id) {
                 write_fail(
@@ -256,61 +311,55 @@ pub(crate) fn go_on(
                 );
                 return Outcome::Done;
             }
-            let edge = Edge {
+            history.edges.push(Edge {
                 before: id.seq,
                 after: id.seq,
-            };
-            history.edges.push(edge);
+            });
         }
         Step::Scanned(at) => {
-            let first = messages(page).next();
-            let is_reached = first.is_none_or(|(_, first)| first < at)
-                || page.gap.is_none() && messages(page).count() < peer.limits().history_max;
-            let found = messages(page)
-                .find(|(_, time)| *time >= at)
-                .map(|(seq, _)| seq);
-            match (is_reached, first) {
-                (false, Some((first, _))) => {
-                    return probe(history, at, 0, first.0.saturating_sub(1));
+            let found = messages(page).find(|(_, time)| *time >= at);
+            match (first, found) {
+                // Earlier messages may be of that time or later ones, too.
+                (Some((first, time)), _) if time >= at => {
+                    let high = first.0.saturating_sub(1);
+                    history.step = Step::First { at, high };
+                    return read(history, Some(Seq::START), None, 1);
                 }
-                _ => history.edges.push(edge_at(found.unwrap_or(Seq::END))),
+                (_, found) => history
+                    .edges
+                    .push(edge_at(found.map_or(Seq::END, |(seq, _)| seq))),
             }
         }
+        Step::First { at, high } => match first {
+            Some((seq, time)) if time < at => return probe(peer, history, at, seq.0, high, out),
+            Some((seq, _)) => history.edges.push(edge_at(seq)),
+            None => history.edges.push(edge_at(Seq(high.saturating_add(1)))),
+        },
         Step::Probed {
             at,
             low,
             high,
             probe: probed,
-        } => match messages(page).next() {
-            Some((seq, time)) if time < at => return probe(history, at, seq.0.max(low + 1), high),
-            _ => return probe(history, at, low, probed),
-        },
-        Step::Read | Step::ReadBefore => {
-            history.read.extend(page.slices.iter().cloned());
-            if let (Step::ReadBefore, Some(edge)) = (history.step, history.edges.first()) {
-                // The rest of the limit is for the message itself and for those behind it.
-                let after = Seq(edge.before.0.saturating_sub(1));
-                let rest = history.limit - history.limit / 2;
-                history.step = Step::Read;
-                return read(history, Some(after), None, rest);
+        } => match first {
+            Some((seq, time)) if time < at => {
+                return probe(peer, history, at, seq.0.max(low + 1), high, out);
             }
-            write(peer, history, out);
-            return Outcome::Done;
-        }
-        Step::Target => {}
+            _ => return probe(peer, history, at, low, probed, out),
+        },
+        _ => {}
     }
-    find_or_read(peer, history, out)
+    find_next(peer, history, out)
 }
 
 /// Looks for the next selector in the log. If all are found, reads the messages.
-fn find_or_read(peer: &mut Peer, history: &mut History, out: &mut BytesMut) -> Outcome {
+fn find_next(peer: &mut Peer, history: &mut History, out: &mut BytesMut) -> Outcome {
     match history.selectors.pop() {
         Some(Selector::Latest) => {
             history.edges.push(Edge {
                 before: Seq::END,
                 after: Seq::START,
             });
-            find_or_read(peer, history, out)
+            find_next(peer, history, out)
         }
         Some(Selector::Id(id)) => {
             history.step = Step::Checked(id);
@@ -321,21 +370,23 @@ fn find_or_read(peer: &mut Peer, history: &mut History, out: &mut BytesMut) -> O
             let limit = peer.limits().history_max;
             read(history, None, None, limit)
         }
-        None => read_messages(history),
+        None => begin_reading(peer, history, out),
     }
 }
 
 /// Halves the part of the log in which a time is. All messages up to `low` are earlier, and the first message after
 /// `high` is not.
-fn probe(history: &mut History, at: Timestamp, low: u64, high: u64) -> Outcome {
+fn probe(
+    peer: &mut Peer,
+    history: &mut History,
+    at: Timestamp,
+    low: u64,
+    high: u64,
+    out: &mut BytesMut,
+) -> Outcome {
     if low >= high {
         history.edges.push(edge_at(Seq(high.saturating_add(1))));
-        history.step = Step::Begin;
-        // Nothing is read here, so the next step follows at once with an empty read.
-        return match history.selectors.last() {
-            None => read_messages(history),
-            Some(_) => read(history, None, Some(Seq::START), 1),
-        };
+        return find_next(peer, history, out);
     }
     let probe = low + (high - low) / 2;
     history.step = Step::Probed {
@@ -348,36 +399,158 @@ fn probe(history: &mut History, at: Timestamp, low: u64, high: u64) -> Outcome {
 }
 
 /// Reads the messages that the request asks for, once its selectors are found.
-fn read_messages(history: &mut History) -> Outcome {
+fn begin_reading(peer: &mut Peer, history: &mut History, out: &mut BytesMut) -> Outcome {
     let limit = history.limit;
-    history.step = Step::Read;
-    match (history.sub_command, &*history.edges) {
-        ("AFTER", [edge]) => {
-            let after = edge.after;
-            read(history, Some(after), None, limit)
+    let (above, below, back) = match (history.sub_command, &*history.edges) {
+        ("AFTER", [edge]) => (edge.after, Seq::END, None),
+        ("BEFORE", [edge]) => (Seq::START, edge.before, Some((edge.before, limit))),
+        ("AROUND", [edge]) if limit > 1 => (Seq::START, Seq::END, Some((edge.before, limit / 2))),
+        ("AROUND", [edge]) => (Seq(edge.before.0.saturating_sub(1)), Seq::END, None),
+        ("BETWEEN", [one, other]) if one.after <= other.after => (one.after, other.before, None),
+        ("BETWEEN", [one, other]) => (other.after, one.before, Some((one.before, limit))),
+        (_, [edge, ..]) => (edge.after, Seq::END, Some((Seq::END, limit))),
+        _ => (Seq::START, Seq::END, None),
+    };
+    (history.above, history.below) = (above, below);
+    match back {
+        Some((before, wanted)) => read_back(peer, history, before, 0, wanted),
+        None => begin_forward(peer, history, out),
+    }
+}
+
+fn read_back(
+    peer: &Peer,
+    history: &mut History,
+    before: Seq,
+    found: usize,
+    wanted: usize,
+) -> Outcome {
+    history.step = Step::Back {
+        before,
+        found,
+        wanted,
+    };
+    read(history, None, Some(before), peer.limits().history_max)
+}
+
+/// Looks for the position from which on `wanted` messages are shown.
+fn back(
+    peer: &mut Peer,
+    history: &mut History,
+    page: &Page,
+    (before, mut found, wanted): (Seq, usize, usize),
+) -> Outcome {
+    let has_events = peer.has(Capabilities::EVENT_PLAYBACK);
+    let mut first = None;
+    let mut begin = None;
+    'page: for BatchSlice { batch, range } in page.slices.iter().rev() {
+        let mut messages: Vec<_> = batch.messages(range.clone()).collect();
+        while let Some(message) = messages.pop() {
+            if message.seq <= history.above {
+                begin = Some(history.above);
+                break 'page;
+            }
+            first = Some(message.seq);
+            found += usize::from(is_shown(message.kind, has_events));
+            if found >= wanted {
+                begin = Some(Seq(message.seq.0.saturating_sub(1)));
+                break 'page;
+            }
         }
-        ("BEFORE", [edge]) => {
-            let before = edge.before;
-            read(history, None, Some(before), limit)
+    }
+    let next = page.gap.map(|gap| gap.from).or(first);
+    let begin = match (begin, next) {
+        (Some(begin), _) => begin,
+        // A page may end before the log does, so only an empty one is the beginning of the log.
+        (None, Some(next)) if next.0 > history.above.0 + 1 && next < before => {
+            return read_back(peer, history, next, found, wanted);
         }
-        ("AROUND", [edge]) if limit > 1 => {
-            let before = edge.before;
-            history.step = Step::ReadBefore;
-            read(history, None, Some(before), limit / 2)
+        // What is missing at the beginning is found on the way forward.
+        _ => history.above,
+    };
+    history.above = begin;
+    if history.sub_command == "AROUND" {
+        // The rest of the limit is for the message itself and for those behind it.
+        history.limit = found + history.limit - history.limit / 2;
+    }
+    history.step = Step::Forward;
+    read(history, Some(begin), None, STEP_MESSAGES_MAX)
+}
+
+fn begin_forward(peer: &mut Peer, history: &mut History, out: &mut BytesMut) -> Outcome {
+    let is_empty = history.below.0 <= history.above.0.saturating_add(1);
+    history.step = Step::Forward;
+    if is_empty {
+        return forward(peer, history, &Page::default(), out);
+    }
+    read(history, Some(history.above), None, STEP_MESSAGES_MAX)
+}
+
+/// Writes a page of messages, and what is missing before them.
+fn forward(peer: &mut Peer, history: &mut History, page: &Page, out: &mut BytesMut) -> Outcome {
+    if history.batch.is_none() {
+        history.batch = Some(open(peer, "chathistory", &history.target, out));
+    }
+    let mut is_end = true;
+    if let Some(gap) = page.gap.filter(|gap| gap.from < history.below) {
+        let last = gap.to.0.min(history.below.0.saturating_sub(1));
+        let count = last.saturating_sub(gap.from.0).saturating_add(1);
+        write_notice(
+            peer,
+            history,
+            &format!("{count} messages are missing here"),
+            out,
+        );
+        (history.above, is_end) = (gap.to, false);
+    }
+    let has_events = peer.has(Capabilities::EVENT_PLAYBACK);
+    let tag = history.tag();
+    let shown = history.shown;
+    'page: for BatchSlice { batch, range } in &page.slices {
+        for message in batch.messages(range.clone()) {
+            is_end = history.shown == history.limit || message.seq >= history.below;
+            if is_end || out.len() > STEP_BYTES_MAX {
+                break 'page;
+            }
+            if is_shown(message.kind, has_events) {
+                peer.lines().write_message(batch, &message, &tag, out);
+                history.shown += 1;
+            }
+            history.above = message.seq;
         }
-        ("AROUND", [edge]) => {
-            let after = Seq(edge.before.0.saturating_sub(1));
-            read(history, Some(after), None, limit)
-        }
-        ("BETWEEN", [one, other]) if one.after <= other.after => {
-            let after = one.after;
-            read(history, Some(after), None, limit)
-        }
-        ("BETWEEN", [one, _]) => {
-            let before = one.before;
-            read(history, None, Some(before), limit)
-        }
-        _ => read(history, None, None, limit),
+    }
+    if history.shown > shown {
+        history.steps -= 1;
+    }
+    let is_complete =
+        history.shown == history.limit || history.below.0 <= history.above.0.saturating_add(1);
+    if is_end || is_complete {
+        close(peer, history, out);
+        return Outcome::Done;
+    }
+    read(history, Some(history.above), None, STEP_MESSAGES_MAX)
+}
+
+/// Returns whether a message of this kind is a part of the history that the peer is shown.
+const fn is_shown(kind: Kind, has_events: bool) -> bool {
+    match kind {
+        Kind::Said | Kind::Acted | Kind::Notice => true,
+        Kind::Topic | Kind::Mode => has_events,
+        // A later version's kind.
+        _ => false,
+    }
+}
+
+/// Writes a notice of the server inside the batch.
+fn write_notice(peer: &Peer, history: &History, text: &str, out: &mut BytesMut) {
+    let tag = history.tag();
+    peer.lines()
+        .write_tagged_notice(&tag, &history.room, text, out);
+}
+
+fn close(peer: &Peer, history: &History, out: &mut BytesMut) {
+    if let Some(Some(number)) = history.batch {
+        close_batch(peer.replies(), number, out);
     }
 }
 
@@ -402,7 +575,7 @@ const fn edge_at(first: Seq) -> Edge {
 fn has(page: &Page, id: MsgId) -> bool {
     match messages(page).next() {
         Some((seq, at)) if seq == id.seq => at == id.at,
-        // The log no longer holds the message.
+        // The log no longer holds the message. The batch says that messages are missing.
         Some((_, at)) => page.gap.is_some() && at >= id.at,
         None => false,
     }
@@ -414,31 +587,6 @@ fn messages(page: &Page) -> impl Iterator<Item = (Seq, Timestamp)> {
         let messages = batch.messages(range.clone());
         messages.map(|message| (message.seq, batch.at()))
     })
-}
-
-/// Writes the messages that were read and that the selectors include, in a batch.
-fn write(peer: &mut Peer, history: &History, out: &mut BytesMut) {
-    let (above, below) = match (history.sub_command, &*history.edges) {
-        ("LATEST", [edge]) => (edge.after, Seq::END),
-        ("BETWEEN", [one, other]) if one.after <= other.after => (one.after, other.before),
-        ("BETWEEN", [one, other]) => (other.after, one.before),
-        _ => (Seq::START, Seq::END),
-    };
-    let number = open(peer, "chathistory", &history.target, out);
-    let tag = number.map(|number| format!("batch={number}"));
-    let has_events = peer.has(Capabilities::EVENT_PLAYBACK);
-    for BatchSlice { batch, range } in &history.read {
-        for message in batch.messages(range.clone()) {
-            let is_selected = message.seq > above && (message.seq < below || below == Seq::END);
-            if is_selected && (has_events || message.kind != Kind::Topic) {
-                let tag = tag.as_deref().unwrap_or_default();
-                peer.lines().write_message(batch, &message, tag, out);
-            }
-        }
-    }
-    if let Some(number) = number {
-        close_batch(peer.replies(), number, out);
-    }
 }
 
 /// Opens a batch, if the peer knows batches.
@@ -475,7 +623,6 @@ fn targets(
     }
     history.step = Step::Target;
     // The steps of this request are bounded by the number of rooms.
-    history.steps = 0;
     if let Some(room) = history.rooms.pop() {
         history.room = room.as_str().into();
         return read(history, None, None, 1);
@@ -499,6 +646,7 @@ fn targets(
 
 /// Writes that core has refused a read.
 pub(crate) fn fail(peer: &Peer, history: &History, refusal: &Refusal, out: &mut BytesMut) {
+    close(peer, history, out);
     // The session is not in the room, or may not read it.
     let code = match refusal.code {
         Code::Denied | Code::NotFound | Code::BadName => "INVALID_TARGET",
