@@ -13,7 +13,7 @@ pub use crate::session::JoinRequest;
 pub use command::{Command, WatchChange};
 pub use commands::{Commands, Step};
 pub(crate) use detect::reserved;
-pub use detect::{Detected, Detection, Detector};
+pub use detect::{Detected, Detection, Detector, begins_irc};
 pub use dialect::{Delimiter, Dialect, DialectOptions, Greeting, Joined, Reply};
 pub use framing::Framing;
 pub use refusal::{Code, Hint, Refusal};

@@ -3,7 +3,7 @@
 use crate::dialect::Peer;
 use crate::encoder::Encoders;
 use chat_core::log::Timestamp;
-use chat_core::protocol::{Detected, Detection, Detector, Dialect};
+use chat_core::protocol::{Detected, Detection, Detector, Dialect, begins_irc};
 use chat_core::{Limits, Stats};
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -115,59 +115,38 @@ impl Detector for Irc {
     }
 }
 
-/// The commands with which clients begin.
-const FIRST: [&[u8]; 8] = [
-    b"AUTHENTICATE",
-    b"CAP",
-    b"NICK",
-    b"PASS",
-    b"PING",
-    b"QUIT",
-    b"USER",
-    b"WEBIRC",
-];
+/// The commands with which clients begin. Only they are waited for.
+const FIRST: [&[u8]; 4] = [b"CAP", b"NICK", b"PASS", b"USER"];
 
-/// Returns whether a line without its end may become one that [`begins_irc`]. Tags and a source are not waited for,
-/// because a program may send `:)` without a newline.
+/// Returns whether a line without its end may become one that [`begins_irc`], so that the connection waits for the end.
+///
+/// Clients send whole lines, and what is held may be the message of a program that sends no newline. So only the lines
+/// with which almost all clients begin are waited for, and only with parameters that IRC allows. Every other line is
+/// recognised once it is whole.
 fn may_begin_irc(line: &[u8]) -> bool {
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     let mut words = line.splitn(2, |&byte| byte == b' ');
     let command = words.next().unwrap_or_default();
-    match words.next() {
-        None => !command.is_empty() && FIRST.iter().any(|first| first.starts_with(command)),
-        // What follows the command shows whether it is a sentence.
-        Some(rest) => {
-            let mut words = rest
-                .split(|&byte| byte == b' ')
-                .filter(|word| !word.is_empty());
-            let (first, is_one) = (words.next().unwrap_or_default(), words.next().is_none());
-            match command {
-                b"NICK" | b"PASS" | b"PING" => first.starts_with(b":") || is_one,
-                b"AUTHENTICATE" => is_one,
-                b"QUIT" => first.is_empty() || first.starts_with(b":"),
-                b"CAP" => {
-                    let asks = [&b"LS"[..], b"LIST", b"REQ", b"END"];
-                    let is_begun = |asks: &&[u8]| asks.starts_with(first);
-                    asks.contains(&first) || is_one && asks.iter().any(is_begun)
-                }
-                b"USER" | b"WEBIRC" => true,
-                _ => false,
-            }
+    let Some(rest) = words.next() else {
+        return !command.is_empty() && FIRST.iter().any(|first| first.starts_with(command));
+    };
+    let words = rest
+        .split(|&byte| byte == b' ')
+        .filter(|word| !word.is_empty());
+    let words: Vec<&[u8]> = words.take(5).collect();
+    let asks = [&b"LS"[..], b"LIST", b"REQ", b"END"];
+    match (command, &words[..]) {
+        (b"NICK" | b"PASS" | b"CAP" | b"USER", []) | (b"NICK" | b"PASS" | b"USER", [_]) => true,
+        (b"PASS", [first, ..]) => first.starts_with(b":"),
+        (b"CAP", [begun]) => asks.iter().any(|asks| asks.starts_with(begun)),
+        (b"CAP", [asked, ..]) => asks.contains(asked),
+        // The mode is a number, `*`, or the name of a host.
+        (b"USER", [user, mode, others @ ..]) => {
+            let is_user = mode == user || others.is_empty() && user.starts_with(mode);
+            let is_mode = is_user || !mode.iter().all(u8::is_ascii_alphabetic);
+            let is_name = others.len() <= 2 || others[1].starts_with(b":");
+            is_mode && is_name
         }
-    }
-}
-
-/// Returns whether a first line is one with which IRC clients begin. The command must be in capitals, because `nick bob`
-/// may be a chat message. Tags or a source may come before it.
-fn begins_irc(line: &[u8]) -> bool {
-    let is_before_command = |word: &&[u8]| word.starts_with(b"@") || word.starts_with(b":");
-    let words = line.split(|&b| b == b' ').filter(|word| !word.is_empty());
-    let words: Vec<&[u8]> = words.skip_while(is_before_command).take(6).collect();
-    match words[..] {
-        [b"CAP", asks, ..] => matches!(asks, b"LS" | b"LIST" | b"REQ" | b"END"),
-        [b"PASS" | b"NICK" | b"PING" | b"AUTHENTICATE", _] => true,
-        [b"PASS" | b"PING" | b"QUIT" | b"NICK", parameter, ..] => parameter.starts_with(b":"),
-        [b"USER" | b"WEBIRC", _, _, _, _, ..] | [b"QUIT"] => true,
         _ => false,
     }
 }
@@ -200,6 +179,7 @@ mod tests {
             "CAP REQ :server-time\n",
             "NICK bob\r\nUSER bob 0 * :Bob\r\n",
             "NICK :bob\n",
+            "USER bob bob host :Bob\n",
             "USER bob 0 * :Bob B\n",
             "PASS secret\n",
             "PASS :two words\n",
@@ -209,6 +189,9 @@ mod tests {
         ] {
             assert_eq!(verdict(line), "Found(Dialect)", "{line:?}");
             let end = line.find('\n').unwrap();
+            if !FIRST.iter().any(|first| line.as_bytes().starts_with(first)) {
+                continue;
+            }
             for length in 1..=end {
                 assert_eq!(
                     verdict(&line[..length]),
@@ -227,7 +210,13 @@ mod tests {
         for talk in [
             "nick bob\n",
             "NICK the greek\n",
+            "NICK :) is my friend\n",
             "PASS the salt",
+            "USER 42 has joined",
+            "USER 42 has joined us\n",
+            "W",
+            "QUIT",
+            "PING",
             "CAP it",
             "QUIT it",
             "USA",

@@ -220,23 +220,44 @@ fn is_smtp(prefix: &[u8]) -> Match {
     }
 }
 
-/// Recognises the first line of an IRC client (RFC 2812, section 3.1; IRCv3 for CAP). Tags or a prefix may come before
-/// the command. The command must be in capitals, because `nick bob` may be a chat message.
 fn is_irc(prefix: &[u8]) -> Match {
-    let Some(line) = first_line(prefix) else {
-        return Match::No;
-    };
+    match first_line(prefix) {
+        Some(line) if begins_irc(line) => Match::Yes,
+        _ => Match::No,
+    }
+}
+
+/// Returns whether a line, without its end, is one with which IRC clients begin (RFC 2812, section 3.1; IRCv3 for CAP).
+/// Tags or a prefix may come before the command. The command must be in capitals, because `nick bob` may be a chat
+/// message.
+///
+/// # Examples
+///
+/// ```
+/// use chat_core::protocol::begins_irc;
+///
+/// assert!(begins_irc(b"NICK bob"));
+/// assert!(!begins_irc(b"NICK the greek"));
+/// ```
+#[must_use]
+pub fn begins_irc(line: &[u8]) -> bool {
     let is_before_command = |word: &&[u8]| word.starts_with(b"@") || word.starts_with(b":");
     let words = line.split(|&b| b == b' ').filter(|word| !word.is_empty());
     let words: Vec<&[u8]> = words.skip_while(is_before_command).take(6).collect();
-    let is_irc = match words[..] {
-        [b"CAP", asks, ..] => matches!(asks, b"LS" | b"REQ" | b"END"),
+    match words[..] {
+        [b"CAP", asks, ..] => matches!(asks, b"LS" | b"LIST" | b"REQ" | b"END"),
         [b"PASS" | b"NICK" | b"PING" | b"AUTHENTICATE", _] => true,
         [b"PASS" | b"PING" | b"QUIT", parameter, ..] => parameter.starts_with(b":"),
-        [b"USER" | b"WEBIRC", _, _, _, _, ..] | [b"QUIT"] => true,
+        // A real name of one word may have no colon. `USER 42 has joined us` is talk.
+        [b"USER", user, mode, _, _]
+            if mode == user || !mode.iter().all(u8::is_ascii_alphabetic) =>
+        {
+            true
+        }
+        [b"USER", _, _, _, real_name, ..] => real_name.starts_with(b":"),
+        [b"WEBIRC", _, _, _, _, ..] | [b"QUIT"] => true,
         _ => false,
-    };
-    if is_irc { Match::Yes } else { Match::No }
+    }
 }
 
 /// Recognises a PROXY header of version 1 or 2, as in HAProxy's specification.
@@ -308,6 +329,9 @@ mod tests {
             b"HELO there\n",
             b"CAP LS 302\r\n",
             b"CAP END\n",
+            b"CAP LIST\n",
+            b"USER bob 8 * bob\n",
+            b"USER bob bob host bob\n",
             b"NICK bob\r\nUSER bob 0 * :Bob\r\n",
             b"USER bob 0 * :Bob B\n",
             b"PASS secret\n",
@@ -344,6 +368,8 @@ mod tests {
             "NICK the greek\n",
             "NICK bob",
             "USER error\n",
+            "USER 42 has joined us\n",
+            "NICK :) is my friend\n",
             "PASS the salt\n",
             "PING me later\n",
             "QUIT it\n",
