@@ -7,7 +7,7 @@ use crate::capability::Capabilities;
 use crate::modes;
 use crate::msgid::MsgId;
 use crate::names;
-use crate::reply::{Form, Line, write_message};
+use crate::reply::{BODY_BYTES_MAX, Form, Line, write_message};
 use crate::time;
 use bytes::BytesMut;
 use chat_core::log::{Batch, MessageRef, Timestamp};
@@ -165,7 +165,8 @@ impl Lines {
         line.text(" INVITE ").text(to).text(" #").text(room).end();
     }
 
-    /// Writes a direct message to the session `to`.
+    /// Writes a direct message to the session `to`. If the two nicks are so long that a line has no space for a text,
+    /// it is a notice of the server, which names the sender in its text.
     pub(crate) fn write_direct(
         &self,
         from: &str,
@@ -175,7 +176,21 @@ impl Lines {
         text: &str,
         out: &mut BytesMut,
     ) {
+        /// More than the rest of a line: the source, the command, and some text.
+        const REST_BYTES: usize = 64;
         let tags = self.tags(Some(at), None, "");
+        if from.len() + to.len() + REST_BYTES > BODY_BYTES_MAX {
+            let mut rest = text;
+            while !rest.is_empty() {
+                let mut line = Line::tagged(out, tags.as_bytes());
+                line.text(":").text(&self.server).text(" NOTICE * :");
+                line.text(from).text(" -> you: ");
+                let (piece, others) = rest.split_at(rest.floor_char_boundary(line.left()));
+                line.text(piece).end();
+                rest = others;
+            }
+            return;
+        }
         let tags = (tags.as_bytes(), tags.as_bytes());
         write_message(out, tags, from, form, ["", to], text);
     }

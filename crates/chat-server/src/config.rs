@@ -41,9 +41,13 @@ impl ServerConfig {
 
     /// Builds the hub, and opens the file that keeps the hub's logs, if one is configured.
     pub(crate) fn into_hub(self) -> anyhow::Result<(Hub, Kept)> {
+        #[cfg_attr(not(feature = "irc"), expect(unused_mut))]
+        let mut names = crate::names::rules();
+        #[cfg(feature = "irc")]
+        self.irc.reserve(&mut names);
         let builder = Hub::builder()
             .limits(self.limits)
-            .names(crate::names::rules())
+            .names(names)
             .lobby(self.room)
             .motd(&self.motd)
             .delivery_tasks(self.workers);

@@ -1,5 +1,6 @@
 //! The flags for IRC, and how they are applied.
 
+use chat_core::name::NameRules;
 use chat_core::{Hub, Server};
 use chat_irc::Irc;
 
@@ -33,6 +34,14 @@ impl From<IrcArgs> for IrcConfig {
 }
 
 impl IrcConfig {
+    /// Reserves the server's name, so that no session can pass for the server in an IRC client. Called once, so what it
+    /// leaks is bounded.
+    pub(crate) fn reserve(&self, rules: &mut NameRules) {
+        let mut reserved = rules.reserved.to_vec();
+        reserved.push(Box::leak(self.name.clone().into_boxed_str()));
+        rules.reserved = Box::leak(reserved.into_boxed_slice());
+    }
+
     /// Returns the protocol for all listeners of a hub.
     pub(crate) fn protocol(&self, hub: &Hub) -> Irc {
         let hub = hub.clone();
@@ -59,7 +68,8 @@ fn name(name: &str) -> Result<String, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::name;
+    use super::{IrcConfig, name};
+    use chat_core::name::NameError;
 
     #[test]
     fn a_name_is_one_word() {
@@ -67,5 +77,20 @@ mod tests {
         for bad in ["", "a b", "a:b", "a!b", &"a".repeat(64)] {
             assert!(name(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn no_session_can_be_called_as_the_server_is() {
+        let irc = IrcConfig {
+            name: "irc.local".into(),
+            network: "Chat".into(),
+        };
+        let mut rules = crate::names::rules();
+        assert!(rules.nick("irc.local").is_ok());
+        irc.reserve(&mut rules);
+        for bad in ["irc.local", "IRC.Local", "irc.loca1", "server"] {
+            assert_eq!(rules.nick(bad), Err(NameError::Reserved), "{bad}");
+        }
+        assert!(rules.nick("irc.locally").is_ok());
     }
 }

@@ -287,9 +287,14 @@ impl Dialect for Plain {
             ),
             DirectKind::Acted => {
                 self.write_time(direct.at, out);
-                line(out, format_args!("{from} -> you: * {from} {text}"));
+                // A text that begins with `*` looks different.
+                line(out, format_args!("{from} -> you (action): {text}"));
             }
-            DirectKind::Said | DirectKind::Notice => {
+            DirectKind::Notice => {
+                self.write_time(direct.at, out);
+                line(out, format_args!("{from} -> you (notice): {text}"));
+            }
+            DirectKind::Said => {
                 self.write_time(direct.at, out);
                 line(out, format_args!("{from} -> you: {text}"));
             }

@@ -1,6 +1,9 @@
 //! Messages (Modern IRC Client Protocol, "Sending Messages"; IRCv3 echo-message, server-time, message-tags).
 
 use crate::{ask, client, client_with, hub, joins, lines_of};
+use chat_core::name::NameRules;
+use chat_core::{Hub, Limits};
+use chat_testkit::TestHub;
 
 const U: &str = "~u@hidden";
 
@@ -118,7 +121,10 @@ async fn notices_stay_notices() {
     );
     let mut seen = lines_of(&mut kim).await;
     seen.sort();
-    assert_eq!(seen, ["14:02 bob -> you: careful", "14:02 bob: careful"]);
+    assert_eq!(
+        seen,
+        ["14:02 bob -> you (notice): careful", "14:02 bob: careful"]
+    );
 }
 
 /// CTCP: ACTION is an action of core. Other requests pass between clients, and never reach a room.
@@ -134,7 +140,10 @@ async fn ctcp_passes_between_clients() {
         .await;
     let mut seen = lines_of(&mut kim).await;
     seen.sort();
-    assert_eq!(seen, ["14:02 * bob waves", "14:02 bob -> you: * bob waves"]);
+    assert_eq!(
+        seen,
+        ["14:02 * bob waves", "14:02 bob -> you (action): waves"]
+    );
     assert_eq!(
         lines_of(&mut alice).await,
         [format!(":bob!{U} PRIVMSG alice :\x01ACTION waves\x01")]
@@ -210,9 +219,51 @@ async fn tags_are_sent_to_those_who_asked_for_them() {
 async fn control_characters_reach_nobody() {
     let mut hub = hub();
     let mut kim = hub.member("kim").await;
+    let mut alice = client(&mut hub, "alice").await;
     let mut bob = client(&mut hub, "bob").await;
+    joins(&mut alice, "lobby").await;
     joins(&mut bob, "lobby").await;
-    kim.sees("* bob joined").await;
-    bob.sends("PRIVMSG #lobby :\x02bold\x02 \x1b[2J\x01x").await;
-    kim.sees("14:02 bob: bold [2Jx").await;
+    lines_of(&mut kim).await;
+    lines_of(&mut alice).await;
+    for (sent, shown) in [
+        ("\x02bold\x02 \x1b[2J\x01x", "bold [2Jx"),
+        ("one\rQUIT :two", "one QUIT :two"),
+        ("one\0two", "onetwo"),
+    ] {
+        bob.sends(&format!("PRIVMSG #lobby :{sent}")).await;
+        kim.sees(&format!("14:02 bob: {shown}")).await;
+        alice
+            .sees(&format!(":bob!{U} PRIVMSG #lobby :{shown}"))
+            .await;
+        bob.sends(&format!("PRIVMSG alice :{sent}")).await;
+        alice
+            .sees(&format!(":bob!{U} PRIVMSG alice :{shown}"))
+            .await;
+    }
+}
+
+/// Between the longest nicks, no line has space for a text, so the sender is named in the text of a notice.
+#[tokio::test(start_paused = true)]
+async fn a_direct_message_between_the_longest_nicks_keeps_its_text() {
+    let mut names = NameRules::default();
+    // As the composition of Unicode does.
+    names.fold = |name| {
+        name.to_lowercase()
+            .replace("\u{1112}\u{1161}\u{11ab}", "한")
+    };
+    let mut limits = Limits::default();
+    limits.rate = None;
+    let builder = Hub::builder().limits(limits).names(names);
+    let mut hub = crate::over(TestHub::over(builder.build()));
+    let long = |end: &str| "\u{1112}\u{1161}\u{11ab}".repeat(31) + end;
+    let mut bob = client(&mut hub, &long("b")).await;
+    let kim = hub.hub.session(Some(&long("k"))).await.unwrap();
+    let text = "안녕 ".repeat(100);
+    let text = text.trim();
+    kim.tell(&long("b"), text).await.unwrap();
+    let lines = lines_of(&mut bob).await;
+    let begin = format!(":irc.test NOTICE * :{} -> you: ", long("k"));
+    let pieces = lines.iter().map(|line| line.strip_prefix(&begin).unwrap());
+    assert_eq!(pieces.collect::<String>(), text);
+    assert!(lines.len() > 1 && lines.iter().all(|line| line.len() <= 510));
 }

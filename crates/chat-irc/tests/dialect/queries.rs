@@ -1,7 +1,8 @@
 //! Queries (Modern IRC Client Protocol, "Server Queries" and "User-Based Queries"; IRCv3 WHOX).
 
 use crate::{ask, client, hub, hub_with, joins, lines_of};
-use chat_core::Limits;
+use chat_core::{Limits, Rate};
+use std::num::NonZero;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -155,4 +156,60 @@ async fn a_search_through_many_rooms_is_charged() {
         "{:?}",
         began.elapsed()
     );
+}
+
+/// A refusal for lack of allowance is not told as a fact, such as that nobody is there.
+#[tokio::test(start_paused = true)]
+async fn what_is_refused_for_now_is_told_with_263() {
+    let mut limits = Limits::default();
+    limits.answers_per_address = Some(Rate {
+        burst: NonZero::new(1).unwrap(),
+        per_second: NonZero::new(1).unwrap(),
+    });
+    let mut hub = hub_with(limits);
+    let mut bob = hub.connect_as(
+        "bob",
+        "192.0.2.1:4242"
+            .parse::<std::net::SocketAddr>()
+            .unwrap()
+            .into(),
+    );
+    bob.sends("NICK bob").await;
+    bob.sends("USER u 0 * :r").await;
+    bob.sees_in_time(":irc.test 422 bob :There is no message of the day")
+        .await;
+    joins(&mut bob, "a").await;
+    let mut members = Vec::new();
+    for number in 0..1000 {
+        let nick = format!("a-long-nick-of-a-member-{number}");
+        let session = hub.hub.session(Some(&nick)).await.unwrap();
+        members.push((session.join("a").await.unwrap(), session));
+    }
+    for _ in 0..4 {
+        bob.sends("NAMES #a").await;
+    }
+    lines_of(&mut bob).await;
+    for (line, command, end) in [
+        ("ISON carol", "ISON", None),
+        ("WHOIS carol", "WHOIS", None),
+        ("NAMES #a", "NAMES", None),
+        ("WHO #a", "WHO", Some(315)),
+        ("LIST", "LIST", Some(323)),
+    ] {
+        let lines = ask(&mut bob, line).await;
+        let start = format!(":irc.test 263 bob {command} :");
+        let refused = lines.iter().filter(|line| line.starts_with(&start)).count();
+        assert_eq!(refused, 1, "{line}: {lines:?}");
+        let others: Vec<_> = lines
+            .iter()
+            .filter(|line| !line.starts_with(&start))
+            .collect();
+        let is_end = |line: &&String| end.is_some_and(|end| line.contains(&format!(" {end} bob ")));
+        assert!(
+            others
+                .iter()
+                .all(|line| line.contains(" 321 ") || is_end(line)),
+            "{others:?}"
+        );
+    }
 }

@@ -469,7 +469,7 @@ impl Conversation {
                 to,
                 why,
             } => self.miss(&room, from, to, why),
-            wire::Event::Told { ts, from, text } => self.tell_direct(Event::Direct {
+            wire::Event::Told { ts, from, text, .. } => self.tell_direct(Event::Direct {
                 at: ts,
                 from: printable(&from),
                 text: printable(&text),

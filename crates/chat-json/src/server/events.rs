@@ -108,6 +108,11 @@ pub(super) fn direct_event(direct: &Direct) -> Event<'_> {
             ts,
             from,
             text: (*direct.text).into(),
+            kind: match direct.kind {
+                DirectKind::Acted => Some("acted".into()),
+                DirectKind::Notice => Some("notice".into()),
+                _ => None,
+            },
         },
         DirectKind::Invitation(room) => Event::Invited {
             ts,
@@ -178,5 +183,28 @@ pub(super) fn gap_event(room: &str, missed: Missed) -> Event<'_> {
         from: gap.map(|Gap { from, .. }| from.0),
         to: gap.map(|Gap { to, .. }| to.0),
         why,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chat_core::Nick;
+    use chat_core::log::Timestamp;
+
+    /// A program that answers every direct message would otherwise answer the answers of another one for ever.
+    #[test]
+    fn a_direct_notice_or_action_says_what_it_is() {
+        for (kind, shown) in [
+            (DirectKind::Said, ""),
+            (DirectKind::Acted, r#","kind":"acted""#),
+            (DirectKind::Notice, r#","kind":"notice""#),
+        ] {
+            let direct = Direct::new(Nick::parse("bob").unwrap(), Timestamp(5), "hi".into());
+            let direct = direct.of_kind(kind);
+            let event = serde_json::to_string(&direct_event(&direct)).unwrap();
+            let expected = format!(r#"{{"ev":"told","ts":5,"from":"bob","text":"hi"{shown}}}"#);
+            assert_eq!(event, expected);
+        }
     }
 }

@@ -138,6 +138,10 @@ pub enum Event<'a> {
         /// The text.
         #[serde(borrow)]
         text: Text<'a>,
+        /// What the message is if the sender did not simply say it: `acted` for an action, `notice` for a text that no
+        /// program should answer automatically.
+        #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+        kind: Option<Text<'a>>,
     },
     /// The client has missed messages of a room, and does not receive these messages.
     Gap {
