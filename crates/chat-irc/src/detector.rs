@@ -115,14 +115,14 @@ impl Detector for Irc {
     }
 }
 
-/// The commands with which clients begin. Only they are waited for.
-const FIRST: [&[u8]; 4] = [b"CAP", b"NICK", b"PASS", b"USER"];
+/// The commands with which clients begin. A gateway's WEBIRC and an early AUTHENTICATE are recognised once the line is
+/// whole: they are not worth that a program's text such as `W` waits.
+const FIRST: [&[u8]; 6] = [b"CAP", b"NICK", b"PASS", b"PING", b"QUIT", b"USER"];
 
 /// Returns whether a line without its end may become one that [`begins_irc`], so that the connection waits for the end.
 ///
-/// Clients send whole lines, and what is held may be the message of a program that sends no newline. So only the lines
-/// with which almost all clients begin are waited for, and only with parameters that IRC allows. Every other line is
-/// recognised once it is whole.
+/// Clients send whole lines, and what is held may be the message of a program that sends no newline. So a line is
+/// waited for only as long as its parameters are those that IRC allows.
 fn may_begin_irc(line: &[u8]) -> bool {
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     let mut words = line.splitn(2, |&byte| byte == b' ');
@@ -136,8 +136,9 @@ fn may_begin_irc(line: &[u8]) -> bool {
     let words: Vec<&[u8]> = words.take(5).collect();
     let asks = [&b"LS"[..], b"LIST", b"REQ", b"END"];
     match (command, &words[..]) {
-        (b"NICK" | b"PASS" | b"CAP" | b"USER", []) | (b"NICK" | b"PASS" | b"USER", [_]) => true,
-        (b"PASS", [first, ..]) => first.starts_with(b":"),
+        (b"NICK" | b"PASS" | b"PING" | b"QUIT" | b"CAP" | b"USER", []) => true,
+        (b"NICK" | b"PASS" | b"PING" | b"USER", [_]) => true,
+        (b"PASS" | b"PING" | b"QUIT", [first, ..]) => first.starts_with(b":"),
         (b"CAP", [begun]) => asks.iter().any(|asks| asks.starts_with(begun)),
         (b"CAP", [asked, ..]) => asks.contains(asked),
         // The mode is a number, `*`, or the name of a host.
@@ -215,8 +216,9 @@ mod tests {
             "USER 42 has joined",
             "USER 42 has joined us\n",
             "W",
-            "QUIT",
-            "PING",
+            "A",
+            "QUIT it",
+            "PING me later",
             "CAP it",
             "QUIT it",
             "USA",

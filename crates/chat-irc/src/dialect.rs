@@ -7,7 +7,7 @@ use crate::encoder::Lines;
 use crate::message::Message;
 use crate::names;
 use crate::numeric as n;
-use crate::pending::{Labelled, Pending};
+use crate::pending::{Labelled, Pending, What};
 use crate::register::{self, Registering};
 use crate::replies::{self, Outcome};
 use crate::reply::{BODY_BYTES_MAX, Form, Line, Replies, TAGS_BYTES_MAX};
@@ -286,6 +286,15 @@ impl Dialect for Peer {
                 (0..*count).for_each(|_| self.answer(&refused, out));
             }
             Reply::Rejected(refusal) => self.rejected(refusal, out),
+            // The description of a big room has only some of the names.
+            Reply::Present(info) if info.nicks.len() < info.count && self.following.is_none() => {
+                let command = Command::members(info.room.to_string());
+                let pending = Pending {
+                    what: What::JoinNames(Box::new((*info).clone())),
+                    is_labelled: false,
+                };
+                self.following = Some(Box::new((command, pending)));
+            }
             Reply::Present(info) => {
                 replies::write_known_names(self, info, out);
             }

@@ -4,16 +4,18 @@
 //! encoder, so a room encodes an item at most once for each form.
 
 use crate::capability::Capabilities;
+use crate::isupport::topic_bytes_max;
 use crate::modes;
 use crate::msgid::MsgId;
 use crate::names;
-use crate::reply::{BODY_BYTES_MAX, Form, Line, write_message};
+use crate::reply::{BODY_BYTES_MAX, Form, Line, shortened, write_message};
 use crate::time;
-use bytes::BytesMut;
+use bytes::{BufMut, BytesMut};
 use chat_core::log::{Batch, MessageRef, Timestamp};
 use chat_core::protocol::{Broadcast, Encoder, Missed, Moment};
 use chat_core::rooms::ModeChanges;
 use chat_core::{Kind, Nick, Presence, PresenceChange};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// The encoders of a server, one for each form.
@@ -23,10 +25,11 @@ pub(crate) struct Encoders([Arc<Lines>; FORMS]);
 const FORMS: usize = 1 << DECIDING.len();
 
 /// The capabilities that decide the form.
-const DECIDING: [Capabilities; 3] = [
+const DECIDING: [Capabilities; 4] = [
     Capabilities::SERVER_TIME,
     Capabilities::MESSAGE_TAGS,
     Capabilities::EXTENDED_JOIN,
+    Capabilities::BATCH,
 ];
 
 impl Encoders {
@@ -38,6 +41,7 @@ impl Encoders {
                 has_time: has(0),
                 has_ids: has(1),
                 has_extended_join: has(2),
+                has_batches: has(3),
             })
         }))
     }
@@ -57,11 +61,15 @@ pub(crate) struct Lines {
     has_time: bool,
     has_ids: bool,
     has_extended_join: bool,
+    has_batches: bool,
 }
 
 impl Encoder for Lines {
-    fn encode(&self, item: &Broadcast<'_>, _: Moment, out: &mut BytesMut) {
+    fn encode(&self, item: &Broadcast<'_>, moment: Moment, out: &mut BytesMut) {
         match item {
+            Broadcast::Messages(batch, range) if moment == Moment::Replay => {
+                self.write_replay(batch, range.clone(), out);
+            }
             Broadcast::Messages(batch, range) => {
                 out.reserve(batch.bytes() + range.len() * 96);
                 for message in batch.messages(range.clone()) {
@@ -111,7 +119,9 @@ impl Lines {
                 line.text(":");
                 names::write_source(&mut line, from);
                 let target = line.text(" TOPIC #").text(room.as_str());
-                target.text(" :").text(message.text).end();
+                let bytes_max = topic_bytes_max(&self.server);
+                let topic = shortened(message.text, bytes_max);
+                target.text(" :").text(&topic).end();
                 return;
             }
             Kind::Mode => return self.write_modes(batch, message, id, more, out),
@@ -125,6 +135,33 @@ impl Lines {
         };
         let tags = (tags.as_bytes(), more_tags.as_bytes());
         write_message(out, tags, from, form, ["#", room.as_str()], message.text);
+    }
+
+    /// Writes earlier messages. With the capability `batch`, each part is a batch of type `chathistory`, so that a client
+    /// can tell earlier messages from new ones. Earlier topics and modes are left out, because a client would take them
+    /// for the present ones.
+    fn write_replay(&self, batch: &Batch, range: Range<usize>, out: &mut BytesMut) {
+        let is_said = |message: &MessageRef<'_>| {
+            matches!(message.kind, Kind::Said | Kind::Acted | Kind::Notice)
+        };
+        let mut messages = batch.messages(range).filter(is_said).peekable();
+        let Some(first) = messages.peek().map(|message| message.seq) else {
+            return;
+        };
+        let (server, room) = (&self.server, batch.room());
+        let mut tag = String::new();
+        if self.has_batches {
+            // The numbers of other batches have no letter.
+            tag = format!("batch=r{first}");
+            let line = format!(":{server} BATCH +r{first} chathistory #{room}\r\n");
+            out.put_slice(line.as_bytes());
+        }
+        for message in messages {
+            self.write_message(batch, &message, &tag, out);
+        }
+        if self.has_batches {
+            out.put_slice(format!(":{server} BATCH -r{first}\r\n").as_bytes());
+        }
     }
 
     /// Writes changes of modes.

@@ -65,32 +65,55 @@ pub(crate) enum What {
 pub(crate) struct Conditions {
     pub(crate) more_than: Option<usize>,
     pub(crate) fewer_than: Option<usize>,
-    /// Masks, of which a channel must match one.
-    pub(crate) masks: Vec<Box<str>>,
-    /// Masks, of which a channel must match none.
-    pub(crate) not_masks: Vec<Box<str>>,
+    /// Folded masks, of which a channel must match one.
+    masks: Vec<Folded>,
+    /// Folded masks, of which a channel must match none.
+    not_masks: Vec<Folded>,
+}
+
+/// A text whose case does not matter.
+type Folded = Box<[char]>;
+
+fn fold(text: &str) -> Folded {
+    text.chars().flat_map(char::to_lowercase).collect()
 }
 
 impl Conditions {
+    /// The most masks of each kind. The others are ignored.
+    const MASKS_MAX: usize = 8;
+
+    /// Adds a mask that a channel must match, or must not match.
+    pub(crate) fn add(&mut self, mask: &str, must_match: bool) {
+        let masks = if must_match {
+            &mut self.masks
+        } else {
+            &mut self.not_masks
+        };
+        if masks.len() < Self::MASKS_MAX {
+            masks.push(fold(mask));
+        }
+    }
+
+    pub(crate) fn has_masks(&self) -> bool {
+        !self.masks.is_empty() || !self.not_masks.is_empty()
+    }
+
     /// Returns whether LIST shows the channel with this name and number of members.
     pub(crate) fn select(&self, channel: &str, count: usize) -> bool {
-        let any = |masks: &[Box<str>]| masks.iter().any(|mask| matches(mask, channel));
-        self.more_than.is_none_or(|limit| count > limit)
-            && self.fewer_than.is_none_or(|limit| count < limit)
-            && (self.masks.is_empty() || any(&self.masks))
-            && !any(&self.not_masks)
+        let is_counted = self.more_than.is_none_or(|limit| count > limit)
+            && self.fewer_than.is_none_or(|limit| count < limit);
+        if !is_counted || !self.has_masks() {
+            return is_counted;
+        }
+        let channel = fold(channel);
+        let any = |masks: &[Folded]| masks.iter().any(|mask| matches(mask, &channel));
+        (self.masks.is_empty() || any(&self.masks)) && !any(&self.not_masks)
     }
 }
 
 /// Returns whether a text matches a mask with `*` and `?`. Takes time proportional to the product of their lengths at
-/// most, and ignores case.
-fn matches(mask: &str, text: &str) -> bool {
-    let fold = |text: &str| {
-        text.chars()
-            .flat_map(char::to_lowercase)
-            .collect::<Vec<_>>()
-    };
-    let (mask, text) = (fold(mask), fold(text));
+/// most.
+fn matches(mask: &[char], text: &[char]) -> bool {
     let (mut at, mut in_text) = (0, 0);
     // Where to go on after a mismatch: behind the last star, one character later in the text.
     let mut retry = None;
@@ -319,9 +342,9 @@ mod tests {
             ("a*a*a*b", "aaaaaaaaaaaaaaaaaaaaaaaaac", false),
             ("#a", "#ab", false),
         ] {
-            assert_eq!(matches(mask, text), expected, "{mask} {text}");
+            assert_eq!(matches(&fold(mask), &fold(text)), expected, "{mask} {text}");
         }
         let evil = format!("{}b", "a*".repeat(200));
-        assert!(!matches(&evil, &"a".repeat(2000)));
+        assert!(!matches(&fold(&evil), &fold(&"a".repeat(2000))));
     }
 }

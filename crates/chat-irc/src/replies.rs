@@ -10,6 +10,7 @@ use crate::names::{HOST, USER};
 use crate::numeric as n;
 use crate::pending::{Conditions, What};
 use crate::refusals;
+use crate::reply::shortened;
 use bytes::BytesMut;
 use chat_core::profile::MemberInfo;
 use chat_core::protocol::{Code, Command, Joined, Reply};
@@ -192,7 +193,7 @@ fn welcome(peer: &mut Peer, nick: &Nick, limits: &Limits, motd: &[String], out: 
 }
 
 pub(crate) fn write_isupport(peer: &Peer, out: &mut BytesMut) {
-    let tokens = isupport::tokens(&peer.shared.network, &peer.limits());
+    let tokens = isupport::tokens(&peer.shared.server, &peer.shared.network, &peer.limits());
     for line in tokens.chunks(isupport::TOKENS_PER_LINE) {
         let line: Vec<&str> = line.iter().map(String::as_str).collect();
         peer.replies()
@@ -277,7 +278,8 @@ fn write_modes(peer: &Peer, room: &str, of_room: &Modes, lists: &[char], out: &m
 fn write_topic(peer: &Peer, info: &RoomInfo, out: &mut BytesMut) {
     let channel = channel(info);
     let replies = peer.replies();
-    replies.numeric(n::RPL_TOPIC, &[&channel], &info.topic, out);
+    let topic = shortened(&info.topic, isupport::topic_bytes_max(replies.server));
+    replies.numeric(n::RPL_TOPIC, &[&channel], &topic, out);
     if let Some(set) = &info.topic_set {
         let at = (set.at.0 / 1000).to_string();
         let parameters = [&*channel, set.by.as_str(), &at];

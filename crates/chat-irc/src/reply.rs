@@ -6,6 +6,7 @@
 use crate::names;
 use crate::numeric::Numeric;
 use bytes::{BufMut, BytesMut};
+use std::borrow::Cow;
 
 /// The most bytes of a line with its terminator, without its tags.
 pub(crate) const LINE_BYTES_MAX: usize = 512;
@@ -207,6 +208,16 @@ pub(crate) fn write_message(
         }
         (rest, tags) = (others, more_tags);
     }
+}
+
+/// Returns a text of at most `bytes_max` bytes. A text that is cut ends with `…`.
+pub(crate) fn shortened(text: &str, bytes_max: usize) -> Cow<'_, str> {
+    const END: &str = "…";
+    if text.len() <= bytes_max {
+        return Cow::Borrowed(text);
+    }
+    let kept = text.floor_char_boundary(bytes_max.saturating_sub(END.len()));
+    Cow::Owned(text[..kept].to_owned() + END)
 }
 
 /// Copies lines, and adds a tag to each.

@@ -338,7 +338,8 @@ impl Conversation {
     /// members. The command is executed before the deferred rest of a line.
     fn hold_follow_up(&mut self, facts: &Facts<'_>) {
         let has_charged = |deferred: &Deferred| deferred.charged.is_some();
-        if self.waiting.is_some() || self.deferred.as_deref().is_some_and(has_charged) {
+        let is_behind = self.waiting.is_some() || self.owed.is_some();
+        if is_behind || self.deferred.as_deref().is_some_and(has_charged) {
             return;
         }
         if let Some(command) = self.follow_up(facts) {

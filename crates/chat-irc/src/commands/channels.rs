@@ -2,7 +2,7 @@
 
 use super::Asking;
 use crate::capability::Capabilities;
-use crate::isupport::TOPIC_BYTES_MAX;
+use crate::isupport::topic_bytes_max;
 use crate::names::{middle, room_of};
 use crate::numeric as n;
 use crate::pending::{Conditions, What};
@@ -100,8 +100,12 @@ pub(super) fn topic<'a>(ask: &mut Asking<'_, '_, 'a>, parameters: &[&'a str]) {
             ask.push(Command::topic(room), What::Topic(channel));
         }
         Some(topic) => {
-            let topic = &topic[..topic.floor_char_boundary(TOPIC_BYTES_MAX)];
-            ask.push(Command::set_topic(room, topic), What::SetTopic(channel));
+            let bytes_max = topic_bytes_max(&ask.peer.shared.server);
+            if topic.len() > bytes_max {
+                let text = format!("A topic has at most {bytes_max} bytes");
+                return ask.numeric(n::ERR_INPUTTOOLONG, &[], &text);
+            }
+            ask.push(Command::set_topic(room, *topic), What::SetTopic(channel));
         }
     }
 }
@@ -113,17 +117,15 @@ pub(super) fn list<'a>(ask: &mut Asking<'_, '_, 'a>, asked: &'a str) {
         match word.split_at_checked(1) {
             Some((">", count)) => conditions.more_than = count.parse().ok(),
             Some(("<", count)) => conditions.fewer_than = count.parse().ok(),
-            Some(("!", mask)) => conditions.not_masks.push(mask.into()),
-            _ if word.contains(['*', '?']) => conditions.masks.push(word.into()),
+            Some(("!", mask)) => conditions.add(mask, false),
+            _ if word.contains(['*', '?']) => conditions.add(word, true),
             _ => channels.extend(room_of(word)),
         }
     }
     ask.numeric(n::RPL_LISTSTART, &["Channel"], "Users  Name");
     let is_some = !asked.is_empty();
-    let is_conditional = conditions.more_than.is_some()
-        || conditions.fewer_than.is_some()
-        || !conditions.masks.is_empty()
-        || !conditions.not_masks.is_empty();
+    let is_conditional =
+        conditions.more_than.is_some() || conditions.fewer_than.is_some() || conditions.has_masks();
     if is_some && !is_conditional {
         let count = channels.len();
         for (at, room) in channels.into_iter().enumerate() {

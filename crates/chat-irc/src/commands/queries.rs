@@ -4,6 +4,7 @@
 
 use super::Asking;
 use crate::dialect::Peer;
+use crate::isupport::NICKS_MAX;
 use crate::modes;
 use crate::names::{HOST, USER, is_channel, is_same, middle, room_of};
 use crate::numeric as n;
@@ -13,9 +14,6 @@ use bytes::BytesMut;
 use chat_core::protocol::Command;
 use chat_core::rooms::Role;
 use chat_core::{Nick, RoomName};
-
-/// The most nicks that one line looks up.
-const NICKS_MAX: usize = 32;
 
 /// A WHO that waits for its answer.
 #[derive(Debug)]

@@ -276,3 +276,29 @@ async fn another_spelling_of_a_room_is_the_same_room() {
     let left = ask(&mut bob, "PART #cafe\u{301}").await;
     assert_eq!(left, [format!(":bob!{U} PART #café")]);
 }
+
+/// `TOPICLEN` holds beside the longest names. A longer topic is refused, and one of another dialect ends with `…`.
+#[tokio::test(start_paused = true)]
+async fn a_topic_is_never_cut_in_silence() {
+    let mut hub = hub();
+    let mut bob = client(&mut hub, "bob").await;
+    joins(&mut bob, "a").await;
+    let tokens = ask(&mut bob, "VERSION").await.join(" ");
+    let length = tokens.split("TOPICLEN=").nth(1).unwrap();
+    let length: usize = length.split(' ').next().unwrap().parse().unwrap();
+    let topic = "x".repeat(length);
+    let set = ask(&mut bob, &format!("TOPIC #a :{topic}")).await;
+    assert_eq!(set, [format!(":bob!{U} TOPIC #a :{topic}")]);
+    assert_eq!(
+        ask(&mut bob, &format!("TOPIC #a :{topic}x")).await,
+        [format!(
+            ":irc.test 417 bob :A topic has at most {length} bytes"
+        )]
+    );
+    let kim = hub.hub.session(Some("kim")).await.unwrap();
+    let member = kim.join("a").await.unwrap();
+    member.set_topic(&"한".repeat(1000)).await.unwrap();
+    let seen = lines_of(&mut bob).await;
+    assert!(seen.last().unwrap().ends_with("한…"), "{seen:?}");
+    assert!(ask(&mut bob, "TOPIC #a").await[0].ends_with("한…"));
+}

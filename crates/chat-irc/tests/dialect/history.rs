@@ -264,11 +264,24 @@ async fn history_is_replayed_on_join_to_clients_that_do_not_ask_for_it() {
     let session = hub.hub.session(Some("kim")).await.unwrap();
     let kim = session.join("a").await.unwrap();
     kim.say("earlier").await.unwrap();
+    kim.set_topic("of yesterday").await.unwrap();
+    kim.set_topic("of today").await.unwrap();
     let mut timed = client_with(&mut hub, "timed", "server-time").await;
     joins(&mut timed, "a").await;
     assert_eq!(
         lines_of(&mut timed).await,
         ["@time=1970-01-01T14:02:00.000Z :kim!~u@hidden PRIVMSG #a :earlier"]
+    );
+    // A client that knows batches can tell earlier messages from new ones.
+    let mut batching = client_with(&mut hub, "batching", "server-time batch").await;
+    joins(&mut batching, "a").await;
+    assert_eq!(
+        lines_of(&mut batching).await,
+        [
+            ":irc.test BATCH +r1 chathistory #a",
+            "@batch=r1;time=1970-01-01T14:02:00.000Z :kim!~u@hidden PRIVMSG #a :earlier",
+            ":irc.test BATCH -r1",
+        ]
     );
     let mut asking = client_with(&mut hub, "asking", "server-time draft/chathistory batch").await;
     joins(&mut asking, "a").await;
