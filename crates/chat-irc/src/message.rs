@@ -315,20 +315,35 @@ mod tests {
             prop_assert_eq!(unescape(&value), text.as_str());
         }
 
-        /// A differential test: the parser of the crate `irc-proto` reads the same parameters.
+        /// A differential test: the parser of the crate `irc-proto` reads the same tags, source and parameters.
         #[test]
         fn another_parser_reads_the_same(
+            tags in proptest::collection::vec(("[a-z+/.-]{1,6}", "[a-z0-9; :\\\\]{1,6}"), 0..4),
+            source in proptest::option::of("[a-z]{1,5}![a-z~]{1,5}@[a-z.]{1,5}"),
             command in "[A-Z]{1,8}",
             middle in proptest::collection::vec("[a-z#0-9][a-z:#@!*]{0,6}", 0..6),
             last in proptest::option::of("[ :a-z]{0,12}"),
         ) {
+            let written: Vec<_> = tags.iter().map(|(key, value)| format!("{key}={}", escape(value))).collect();
+            let mut head = String::new();
+            if !tags.is_empty() {
+                head += &format!("@{} ", written.join(";"));
+            }
+            if let Some(source) = &source {
+                head += &format!(":{source} ");
+            }
             let mut line = command.clone();
             middle.iter().for_each(|word| line += &format!(" {word}"));
             if let Some(last) = &last {
                 line += &format!(" :{last}");
             }
-            let ours = Message::parse(&line).unwrap();
-            let theirs: irc_proto::Message = format!("XCMD{line}\r\n").parse().unwrap();
+            let whole = format!("{head}{line}");
+            let ours = Message::parse(&whole).unwrap();
+            let theirs: irc_proto::Message = format!("{head}XCMD{line}\r\n").parse().unwrap();
+            let their_tags: Vec<_> = theirs.tags.into_iter().flatten().map(|tag| (tag.0, tag.1.unwrap_or_default())).collect();
+            let our_tags: Vec<_> = ours.tags().iter().map(|(key, value)| (key.to_owned(), value.into_owned())).collect();
+            prop_assert_eq!(our_tags, their_tags);
+            prop_assert_eq!(ours.source().map(str::to_owned), theirs.prefix.map(|prefix| prefix.to_string()));
             let irc_proto::Command::Raw(name, parameters) = theirs.command else {
                 return Ok(());
             };

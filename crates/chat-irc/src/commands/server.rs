@@ -121,7 +121,7 @@ const HELP: &[(&str, &[&str])] = &[
     (
         "index",
         &[
-            "JOIN PART NAMES TOPIC LIST MODE PRIVMSG NOTICE NICK QUIT",
+            "JOIN PART NAMES TOPIC LIST MODE KICK INVITE PRIVMSG NOTICE NICK QUIT",
             "WHO WHOIS WHOWAS ISON USERHOST SETNAME CHATHISTORY",
             "MOTD LUSERS VERSION TIME INFO ADMIN LINKS HELP PING CAP",
             "HELP COMMAND explains a command.",
@@ -129,10 +129,10 @@ const HELP: &[(&str, &[&str])] = &[
     ),
     (
         "join",
-        &["JOIN #room{,#room}: joins rooms. JOIN 0 leaves all."],
+        &["JOIN #room{,#room} [key{,key}]: joins rooms. JOIN 0 leaves all."],
     ),
     ("part", &["PART #room{,#room} [reason]: leaves rooms."]),
-    ("names", &["NAMES #room: lists all who are in a room."]),
+    ("names", &["NAMES #room: lists the members of a room."]),
     (
         "topic",
         &["TOPIC #room [text]: shows or sets a room's topic."],
@@ -140,7 +140,7 @@ const HELP: &[(&str, &[&str])] = &[
     ("list", &["LIST [>n,<n,mask,#room]: lists rooms."]),
     (
         "privmsg",
-        &["PRIVMSG target{,target} text: says something in a room or to a nick."],
+        &["PRIVMSG target{,target} text: sends a message to a room or a nick."],
     ),
     (
         "notice",
@@ -148,12 +148,25 @@ const HELP: &[(&str, &[&str])] = &[
     ),
     ("nick", &["NICK name: changes your nick."]),
     (
+        "mode",
+        &[
+            "MODE #room [letters [arguments]]: shows or changes a room's modes.",
+            "imnst: invite-only, moderated, no external, secret, topic lock.",
+            "k: key. l: limit. b e I: lists. q o v: owner, operator, voice.",
+        ],
+    ),
+    (
+        "kick",
+        &["KICK #room nick{,nick} [reason]: takes a user out of a room."],
+    ),
+    ("invite", &["INVITE nick #room: invites a user to a room."]),
+    (
         "who",
-        &["WHO #room|nick [%fields,token]: lists who is in a room."],
+        &["WHO #room|nick [%fields,token]: lists the members of a room."],
     ),
     (
         "whois",
-        &["WHOIS nick: what is known of somebody who shares a room with you."],
+        &["WHOIS nick: shows what is known of a user who shares a room with you."],
     ),
     (
         "chathistory",
