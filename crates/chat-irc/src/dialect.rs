@@ -133,7 +133,9 @@ impl Peer {
 
     /// Ends the answer to the labelled line that was just processed, if no command answers it.
     fn finish_own(&mut self, out: &mut BytesMut) {
-        if let Some(labelled) = self.labelled.pop_back_if(|labelled| labelled.left == 0) {
+        let is_complete = self.labelled.back().is_some_and(|newest| newest.left == 0);
+        let newest = is_complete.then(|| self.labelled.pop_back()).flatten();
+        if let Some(labelled) = newest {
             let mut batches = self.batches;
             labelled.finish(self.replies(), &mut batches, out);
             self.batches = batches;

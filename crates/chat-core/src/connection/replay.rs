@@ -100,6 +100,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             if missed_presence {
                 let info = self.seen(self.members[member].room().info());
                 self.reply(&Reply::Present(&info));
+                // The dialect may ask for the members that the reply does not list.
+                self.conversation.expect_follow_up();
             }
         }
         let mut slice = TimeSlice::begin();

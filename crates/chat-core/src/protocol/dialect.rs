@@ -98,9 +98,9 @@ pub trait Dialect: Send + Sync {
 
     /// Returns the command that follows the answer to another command. The default returns `None`.
     ///
-    /// Core calls this method after each [`reply`](Self::reply) to a command that is not a message, before it executes
-    /// the next command of the line. The dialect thus reads a list page by page, or reads from a log at a position that
-    /// it has just found. Core answers the command like any other.
+    /// Core calls this method after each [`reply`](Self::reply) to a command that is not a message, and after each
+    /// [`Reply::Present`], before it executes the next command of the line. The dialect thus reads a list page by page,
+    /// or reads from a log at a position that it has just found. Core answers the command like any other.
     ///
     /// Such a command is charged to the [rate](Limits::rate) of the connection like a line, and is executed only when the
     /// peer has read most of the answers before it. A dialect must bound how many commands follow one line.

@@ -4,6 +4,9 @@ use crate::{ask, client, client_with, hub, joins, lines_of};
 use chat_core::Limits;
 use chat_core::name::NameRules;
 use chat_testkit::TestHub;
+use std::collections::HashSet;
+use std::num::NonZero;
+use std::time::Duration;
 
 const U: &str = "~u@hidden";
 
@@ -301,4 +304,48 @@ async fn a_topic_is_never_cut_in_silence() {
     let seen = lines_of(&mut bob).await;
     assert!(seen.last().unwrap().ends_with("한…"), "{seen:?}");
     assert!(ask(&mut bob, "TOPIC #a").await[0].ends_with("한…"));
+}
+
+/// A client that has missed who came and went is sent all names, also those of a room with more than 100 members.
+#[tokio::test(start_paused = true)]
+async fn who_lagged_is_sent_all_names_of_a_big_room() {
+    let mut limits = Limits::default();
+    limits.rate = None;
+    limits.announce = 1000;
+    limits.queue_bytes = NonZero::new(8 * 1024).unwrap();
+    let mut hub = crate::hub_with(limits);
+    let mut members = Vec::new();
+    for number in 0..150 {
+        let session = hub.hub.session(Some(&format!("m{number}"))).await.unwrap();
+        members.push((session.join("a").await.unwrap(), session));
+    }
+    let mut bob = hub.connect_with("bob", 1024);
+    bob.sends("NICK bob").await;
+    bob.sends("USER u 0 * :r").await;
+    bob.sees_in_time(":irc.test 422 bob :There is no message of the day")
+        .await;
+    joins(&mut bob, "a").await;
+    for number in 0..1000 {
+        let text = format!("{number} {}", "x".repeat(300));
+        members[0].0.say(&text).await.unwrap();
+    }
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    for number in 150..160 {
+        let session = hub.hub.session(Some(&format!("m{number}"))).await.unwrap();
+        members.push((session.join("a").await.unwrap(), session));
+    }
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let lines = lines_of(&mut bob).await;
+    let names = lines
+        .iter()
+        .filter_map(|line| line.split_once(" 353 bob = #a :"));
+    let names: HashSet<&str> = names.flat_map(|(_, names)| names.split(' ')).collect();
+    let short: Vec<_> = lines
+        .iter()
+        .map(|line| &line[..line.len().min(60)])
+        .rev()
+        .take(30)
+        .collect();
+    assert_eq!(names.len(), 161, "{} {short:#?}", lines.len());
+    assert!(lines.iter().any(|line| line.contains(" 366 bob #a :")));
 }
