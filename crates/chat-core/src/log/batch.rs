@@ -5,6 +5,7 @@
 use crate::log::account::Account;
 use crate::log::key::{Key, Owner, TokenDigest};
 use crate::log::kind::Kind;
+use crate::log::mode_change::RoomKey;
 use crate::log::position::{Seq, SessionId, Timestamp};
 use crate::log::user_host::UserHost;
 use crate::name::{Nick, RoomName};
@@ -23,6 +24,8 @@ pub struct Batch {
     pub(super) at: Timestamp,
     pub(super) text: String,
     pub(super) entries: Vec<Entry>,
+    /// The keys that the changes of modes among the messages set, in order. The texts do not show them.
+    pub(super) room_keys: Box<[RoomKey]>,
 }
 
 impl Batch {
@@ -95,7 +98,8 @@ impl Batch {
 
     /// Returns how many bytes of heap memory the batch takes, including allocated memory that is not used.
     pub(crate) const fn heap_bytes(&self) -> usize {
-        self.text.capacity() + self.entries.capacity() * size_of::<Entry>()
+        let keys = self.room_keys.len() * (size_of::<RoomKey>() + RoomKey::BYTES_MAX);
+        self.text.capacity() + self.entries.capacity() * size_of::<Entry>() + keys
     }
 
     /// Returns the position of the first message.

@@ -6,6 +6,7 @@ use crate::log::account::Account;
 use crate::log::batch::{Batch, Entry, OWNER_MARK};
 use crate::log::key::{Key, Owner, TokenDigest};
 use crate::log::kind::Kind;
+use crate::log::mode_change::{ModeChanges, RoomKey};
 use crate::log::position::{Seq, SessionId, Timestamp};
 use crate::log::user_host::UserHost;
 use crate::name::{Nick, RoomName};
@@ -22,6 +23,8 @@ pub struct Drafts {
     text: String,
     entries: Vec<Entry>,
     has_modes: bool,
+    /// The keys that the changes of modes set, in order. The texts do not show them.
+    room_keys: Vec<RoomKey>,
 }
 
 impl Drafts {
@@ -37,12 +40,21 @@ impl Drafts {
             text: String::new(),
             entries: Vec::new(),
             has_modes: false,
+            room_keys: Vec::new(),
         }
     }
 
     /// Returns whether the messages change the room's modes.
     pub(crate) const fn has_modes(&self) -> bool {
         self.has_modes
+    }
+
+    /// Returns the changes of modes that the messages of [`Kind::Mode`] make, in order.
+    pub(crate) fn mode_changes(&self) -> impl Iterator<Item = ModeChanges> {
+        let mut keys = self.room_keys.iter();
+        self.messages()
+            .filter(|draft| draft.kind == Kind::Mode)
+            .map(move |draft| ModeChanges::read_with_keys(draft.text, &mut keys))
     }
 
     /// Sets the account of the author. By default the author has none.
@@ -63,7 +75,8 @@ impl Drafts {
     /// Removes the control characters of the text and adds the text as a message. Adds nothing if no visible character
     /// is left.
     ///
-    /// A topic is an exception: its text may be empty, which removes the room's topic.
+    /// A topic is an exception: its text may be empty, which removes the room's topic. The text of a change of modes is
+    /// stored with `*` in the place of a room's key; the batch that [`number`](Self::number) creates knows the key.
     pub fn push(&mut self, kind: Kind, text: &str) {
         self.add(kind, text, None);
     }
@@ -122,7 +135,12 @@ impl Drafts {
     }
 
     fn enter(&mut self, kind: Kind, text: &str, key: Option<(&Key, Option<TokenDigest>)>) {
-        self.text.push_str(text);
+        if kind == Kind::Mode {
+            let text = ModeChanges::hide_keys(text, &mut self.room_keys);
+            self.text.push_str(&text);
+        } else {
+            self.text.push_str(text);
+        }
         let end = self.text.len();
         self.text.push_str(key.map_or("", |(key, _)| key.as_str()));
         let key_end = self.text.len();
@@ -237,6 +255,7 @@ impl Drafts {
             text,
             entries,
             has_modes: _,
+            room_keys,
         } = self;
         Batch {
             room,
@@ -247,6 +266,7 @@ impl Drafts {
             at,
             text,
             entries,
+            room_keys: room_keys.into(),
         }
     }
 }

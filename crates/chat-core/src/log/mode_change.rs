@@ -8,6 +8,7 @@ use crate::log::batch::Batch;
 use crate::log::kind::Kind;
 use crate::log::mask::{Mask, MaskError};
 use crate::name::{NameError, NameRules, Nick};
+use std::borrow::Cow;
 use std::fmt;
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -77,7 +78,7 @@ pub enum RoleTarget {
 /// | change | text |
 /// | --- | --- |
 /// | a [`Setting`] | `+topic-lock` `+moderated` `+invite-only` `+secret` `+no-external`, or with `-` |
-/// | the key | `+key SECRET` or `-key` |
+/// | the key | `+key SECRET` or `-key`; the text of a message has `*` in the place of `SECRET` |
 /// | the limit | `+limit N` or `-limit` |
 /// | a [`MaskList`] | `+ban MASK` `+except MASK` `+invite-except MASK` `+quiet MASK`, or with `-` |
 /// | a [`Role`] | `+voice NICK` `+operator NICK` `+owner NICK`, or with `-`; `$a:NAME` in the place of `NICK` is an account |
@@ -108,7 +109,7 @@ pub struct RoomKey(Arc<str>);
 
 /// Changes of a room's modes, in order, at most [`ModeChanges::MAX`].
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct ModeChanges(Vec<ModeChange>);
+pub struct ModeChanges(pub(super) Vec<ModeChange>);
 
 /// Why a text is not a list of changes of modes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -192,12 +193,18 @@ impl RoomKey {
     /// The longest key in bytes.
     pub const BYTES_MAX: usize = 64;
 
+    /// The text that is shown in the place of a key.
+    const HIDDEN: &str = "*";
+
     /// Parses a key.
     ///
     /// # Errors
     ///
-    /// Returns [`ModeParseError::Key`] if the text can't be a key.
+    /// Returns [`ModeParseError::Key`] if the text can't be a key. `*` can't: it is shown in the place of a key.
     pub fn parse(text: &str) -> Result<Self, ModeParseError> {
+        if text == Self::HIDDEN {
+            return Err(ModeParseError::Key);
+        }
         let is_bad = |c: char| c.is_whitespace() || c.is_control() || c == ',';
         let is_short = (1..=Self::BYTES_MAX).contains(&text.len());
         if is_short && !text.chars().any(is_bad) && crate::text::clean(text) == text {
@@ -205,6 +212,17 @@ impl RoomKey {
         } else {
             Err(ModeParseError::Key)
         }
+    }
+
+    /// Returns the key that stands for a key that is not known or not shown. No session can name it.
+    pub(crate) fn hidden() -> Self {
+        Self(Self::HIDDEN.into())
+    }
+
+    /// Returns whether this value only stands for a key: its text is `*`.
+    #[must_use]
+    pub fn is_hidden(&self) -> bool {
+        *self.0 == *Self::HIDDEN
     }
 
     /// Returns the text of the key.
@@ -256,7 +274,13 @@ impl ModeChange {
         };
         let needed = |name| argument().ok_or(ModeParseError::NoArgument(name));
         match name {
-            "key" if is_set => return RoomKey::parse(needed("key")?).map(Some).map(Self::Key),
+            "key" if is_set => {
+                let key = match needed("key")? {
+                    RoomKey::HIDDEN => RoomKey::hidden(),
+                    key => RoomKey::parse(key)?,
+                };
+                return Ok(Self::Key(Some(key)));
+            }
             "key" => return Ok(Self::Key(None)),
             "limit" if is_set => {
                 let limit = needed("limit")?
@@ -310,9 +334,9 @@ impl ModeChange {
             Self::Unset(Setting::Secret) => "shows the room in lists again",
             Self::Set(Setting::NoExternal) => "keeps out messages from outside the room",
             Self::Unset(Setting::NoExternal) => "lets in messages from outside the room",
+            Self::Key(Some(_)) => "set a key",
             Self::Key(None) => "removed the key",
             Self::Limit(None) => "removed the limit of members",
-            Self::Key(Some(key)) => return format!("set the key {}", key.as_str()),
             Self::Limit(Some(limit)) => return format!("set the limit of members to {limit}"),
             Self::Add(MaskList::Ban, mask) => return format!("banned {mask}"),
             Self::Remove(MaskList::Ban, mask) => return format!("lifted the ban of {mask}"),
@@ -363,6 +387,9 @@ impl ModeChanges {
         let mut words = text.split_whitespace();
         while let Some(word) = words.next() {
             let change = ModeChange::parse(word, || words.next())?;
+            if matches!(&change, ModeChange::Key(Some(key)) if key.is_hidden()) {
+                return Err(ModeParseError::Key);
+            }
             if !changes.push(change) {
                 return Err(ModeParseError::TooMany(Self::MAX));
             }
@@ -373,17 +400,62 @@ impl ModeChanges {
         Ok(changes)
     }
 
-    /// Reads the text of a message of [`Kind::Mode`]. Skips what this version does not know.
+    /// Reads the text of a message of [`Kind::Mode`]. Skips what this version does not know. The text of a message does
+    /// not hold the key of the room: a key that the message sets [is hidden](RoomKey::is_hidden).
     #[must_use]
     pub fn read(text: &str) -> Self {
+        Self::read_with_keys(text, &mut std::iter::empty())
+    }
+
+    /// As [`read`](Self::read). Takes the keys that the text hides from `keys`.
+    pub(super) fn read_with_keys<'a>(
+        text: &str,
+        keys: &mut impl Iterator<Item = &'a RoomKey>,
+    ) -> Self {
         let mut changes = Self::default();
         let mut words = text.split_whitespace();
         while let Some(word) = words.next() {
-            if let Ok(change) = ModeChange::parse(word, || words.next()) {
-                changes.push(change);
-            }
+            changes.extend(match ModeChange::parse(word, || words.next()) {
+                Ok(ModeChange::Key(Some(key))) => {
+                    Some(ModeChange::Key(Some(keys.next().cloned().unwrap_or(key))))
+                }
+                change => change.ok(),
+            });
         }
         changes
+    }
+
+    /// Returns the text of changes with `*` in the place of each key, and adds the keys to `keys`. A key that is not
+    /// valid is removed.
+    pub(super) fn hide_keys<'a>(text: &'a str, keys: &mut Vec<RoomKey>) -> Cow<'a, str> {
+        if !text.contains("+key") {
+            return Cow::Borrowed(text);
+        }
+        let mut shown: Vec<&str> = Vec::new();
+        let mut words = text.split_whitespace();
+        while let Some(word) = words.next() {
+            let mut argument = None;
+            let change = ModeChange::parse(word, || {
+                argument = words.next();
+                argument
+            });
+            match (change, argument) {
+                (Ok(ModeChange::Key(Some(key))), _) => {
+                    keys.push(key);
+                    shown.extend([word, RoomKey::HIDDEN]);
+                }
+                (Err(ModeParseError::Key), _) => {}
+                (_, argument) => shown.extend([word].into_iter().chain(argument)),
+            }
+        }
+        Cow::Owned(shown.join(" "))
+    }
+
+    /// Adds an optional change, if there is space for it.
+    fn extend(&mut self, change: Option<ModeChange>) {
+        if let Some(change) = change {
+            self.push(change);
+        }
     }
 
     /// Adds a change. Returns `false`, and adds nothing, if there are [`MAX`](Self::MAX) changes already.
@@ -437,10 +509,15 @@ impl From<ModeChange> for ModeChanges {
 
 impl Batch {
     /// Returns the changes of modes that the batch's messages of [`Kind::Mode`] make, in order.
+    ///
+    /// A batch that [`Drafts::number`](crate::log::Drafts::number) creates knows the keys that its changes set, although
+    /// the messages do not show them. In a batch that was restored from a store, a key [is hidden](RoomKey::is_hidden):
+    /// a journal stores the key with the [`Modes`](crate::rooms::Modes) of the room alone.
     pub fn mode_changes(&self) -> impl Iterator<Item = ModeChanges> {
+        let mut keys = self.room_keys.iter();
         self.messages(0..self.len())
             .filter(|message| message.kind == Kind::Mode)
-            .map(|message| ModeChanges::read(message.text))
+            .map(move |message| ModeChanges::read_with_keys(message.text, &mut keys))
     }
 }
 

@@ -94,9 +94,16 @@ impl Modes {
     #[must_use]
     pub fn without_key(mut self) -> Self {
         if self.key.is_some() {
-            self.key = RoomKey::parse("*").ok();
+            self.key = Some(RoomKey::hidden());
         }
         self
+    }
+
+    /// Takes the key of other modes, if the key of these modes is not known.
+    pub(crate) fn reveal_key(&mut self, head: impl FnOnce() -> Self) {
+        if self.key.as_ref().is_some_and(RoomKey::is_hidden) {
+            self.key = head().key.or(self.key.take());
+        }
     }
 
     /// Returns whether some modes restrict who publishes what in the room.
@@ -318,6 +325,59 @@ mod tests {
             "loud\nmoderated\ncolour red\nban x!*@* alice 5 later\nban y!*@* alice 5\n",
         );
         assert_eq!(read.to_string(), "moderated\nban y!*@* alice 5\n");
+    }
+
+    #[test]
+    fn the_messages_of_a_batch_hide_the_keys_that_it_knows() {
+        let (alice, ops) = (
+            Nick::parse("alice").unwrap(),
+            RoomName::parse("ops").unwrap(),
+        );
+        let drafts = || Drafts::new(SessionId(1), alice.clone(), Timestamp(0));
+        let mut set = drafts();
+        // A mask may look like a change of the key, and a key that is not valid is removed.
+        for text in [
+            "+ban +key +key one",
+            "+key a,b -secret",
+            "+loud +key two +limit 2",
+        ] {
+            set.push(Kind::Mode, text);
+        }
+        let texts = |batch: &Batch| -> Vec<String> {
+            let messages = batch.messages(0..batch.len());
+            messages.map(|message| message.text.to_owned()).collect()
+        };
+        let shown = [
+            "+ban +key +key *",
+            "-secret",
+            "+loud +key * +limit 2",
+        ];
+        let batch = set.number(ops.clone(), (1..).map(Seq));
+        assert_eq!(texts(&batch), shown);
+        let keys = |batch: &Batch| -> Vec<String> {
+            let changes = batch.mode_changes().flat_map(|changes| changes.0.clone());
+            let keys = changes.filter_map(|change| match change {
+                ModeChange::Key(Some(key)) => Some(key.as_str().to_owned()),
+                _ => None,
+            });
+            keys.collect()
+        };
+        assert_eq!(keys(&batch), ["one", "two"]);
+        // A store does not restore the keys.
+        let mut restored = drafts();
+        shown
+            .iter()
+            .for_each(|text| restored.restore(Kind::Mode, text, None));
+        let restored = restored.number(ops, (1..).map(Seq));
+        assert_eq!(texts(&restored), shown);
+        assert_eq!(keys(&restored), ["*", "*"]);
+        let mut modes = Modes::default();
+        modes.apply(&restored);
+        assert!(modes.key().is_some_and(RoomKey::is_hidden));
+        modes.reveal_key(Modes::default);
+        assert!(modes.key().is_some_and(RoomKey::is_hidden));
+        modes.reveal_key(|| Modes::read("key two"));
+        assert_eq!(modes.key().map(RoomKey::as_str), Some("two"));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use crate::event::Event;
 use crate::hub::{Hub, Visit};
-use crate::log::{Epoch, SessionId};
+use crate::log::{Epoch, Kind, SessionId};
 use crate::name::RoomName;
 use crate::protocol::Refusal;
 use crate::request::guest::Guest;
@@ -18,6 +18,7 @@ pub struct GuestEvents {
     reader: Reader,
     watch: Watch,
     guest: Guest,
+    refusal: Option<Refusal>,
 }
 
 /// A room that a guest reads.
@@ -45,6 +46,7 @@ impl GuestEvents {
             reader,
             watch,
             guest,
+            refusal: None,
         }
     }
 
@@ -67,12 +69,13 @@ impl GuestEvents {
         &self.guest
     }
 
-    /// Asks the policy again whether the peer may connect and may be in the room, and looks at the room's modes. The program that serves the guest
-    /// calls this now and then, so that a peer that is banned while it follows a room does not follow it for ever.
+    /// Asks the policy again whether the peer may connect and may be in the room. The program that serves the guest calls
+    /// this now and then, so that a peer that the policy bans while it follows a room does not follow it for ever.
     ///
     /// # Errors
     ///
-    /// Returns a refusal if the policy or the modes refuse one of these, or if the hub drains. The program then drops the events.
+    /// Returns a refusal if the policy or the room's modes refuse one of these, or if the hub drains. The program then
+    /// drops the events.
     ///
     /// # Cancel safety
     ///
@@ -82,18 +85,42 @@ impl GuestEvents {
         self.guest.check_modes(&self.watch.visit)
     }
 
+    /// Returns why the room's modes no longer let the guest read the room, once [`next`](Self::next) has returned `None`
+    /// for that reason.
+    #[must_use]
+    pub const fn refusal(&self) -> Option<&Refusal> {
+        self.refusal.as_ref()
+    }
+
     /// Waits for the next event of the room.
     ///
     /// Messages from before the request come first, as [`Event::Replayed`]. If the policy hides the members' names, an
     /// [`Event::Present`] lists no names.
     ///
-    /// Returns `None` once the room is closed or the hub drains, and all earlier events have been returned.
+    /// Returns `None` once the room is closed or the hub drains, and all earlier events have been returned. Also returns
+    /// `None` once a change of the room's modes shuts the guest out: the guest does not receive that change, nor what
+    /// follows it. [`refusal`](Self::refusal) then returns the reason.
     ///
     /// # Cancel safety
     ///
     /// Cancel safe: dropping the future loses no event.
     pub async fn next(&mut self) -> Option<Event> {
+        if self.refusal.is_some() {
+            return None;
+        }
         let event = self.reader.next(&self.watch).await?;
+        // A room changes its modes before it delivers the message that changes them. A gap may stand for such a message.
+        let may_shut_out = match &event {
+            Event::Message(message) | Event::Replayed(message) => message.kind() == Kind::Mode,
+            Event::Gap(_) => true,
+            _ => false,
+        };
+        if may_shut_out {
+            self.refusal = self.guest.check_modes(&self.watch.visit).err();
+            if self.refusal.is_some() {
+                return None;
+            }
+        }
         Some(match event {
             Event::Present(info) => Event::Present(Box::new(self.guest.seen(*info))),
             event => event,

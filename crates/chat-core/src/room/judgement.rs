@@ -71,7 +71,7 @@ impl Room {
             return Err(Denied::InviteOnly);
         }
         match modes.key() {
-            Some(key) if pass.key != Some(key.as_str()) => Err(Denied::BadKey),
+            Some(key) if key.is_hidden() || pass.key != Some(key.as_str()) => Err(Denied::BadKey),
             _ => Ok(()),
         }
     }
@@ -136,10 +136,13 @@ impl Room {
         } else {
             role
         };
+        let mut mode_changes = drafts.mode_changes();
         for draft in drafts.messages() {
             match draft.kind {
                 Kind::Mode => {
-                    let changes = ModeChanges::read(draft.text);
+                    let Some(changes) = mode_changes.next() else {
+                        continue;
+                    };
                     self.may_change(state, &changes, session.id(), role)?;
                     continue;
                 }
@@ -331,6 +334,8 @@ impl Room {
                 }
             }
         }
+        // A key that another hub has set is not in the message.
+        modes.reveal_key(|| self.log.head().modes);
         state.rights.set_modes(modes);
     }
 

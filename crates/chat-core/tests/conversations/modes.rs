@@ -688,7 +688,7 @@ async fn plain_members_moderate_in_words() {
     bob.sees("* alice left").await;
     bob.sees("* alice invites you to ops: /join ops").await;
     alice.sends("/mode key s3cret").await;
-    alice.sees("* alice set the key s3cret").await;
+    alice.sees("* alice set a key").await;
     bob.sends("/join ops").await;
     bob.sees("! that room has a key: name the right one to join")
         .await;
@@ -740,4 +740,64 @@ async fn plain_members_moderate_in_words() {
         .sees("* you were kicked from ops by bob: too loud")
         .await;
     alice.sees("* you are alice in lobby").await;
+}
+
+#[tokio::test]
+async fn a_guest_is_shut_out_by_the_very_change_that_closes_the_room() {
+    let hub = Hub::default();
+    let (alice, in_ops) = join(&hub, "alice").await;
+    let guest = hub.guest(Arc::new(Peer::default()), "http").await.unwrap();
+    for (mode, reason) in [
+        ("invite-only", Some(Denied::InviteOnly)),
+        ("key k", Some(Denied::BadKey)),
+        ("ban *", Some(Denied::Banned)),
+        ("secret", None),
+    ] {
+        let (_, mut events) = guest.follow(&JoinRequest::from("ops")).await.unwrap();
+        in_ops.say("for all").await.unwrap();
+        set(&alice, "+moderated").await.unwrap();
+        set(&alice, &format!("-moderated +{mode}")).await.unwrap();
+        in_ops.say("for members").await.unwrap();
+        let mut texts = Vec::new();
+        while let Some(Some(event)) = events.next().now_or_never() {
+            if let Event::Message(message) = event {
+                texts.push(message.text().to_owned());
+            }
+        }
+        // The guest reads slowly: the room was closed before the guest read the first change.
+        assert_eq!(texts, ["for all"], "{mode}");
+        assert_eq!(events.refusal().unwrap().denied, reason);
+        set(&alice, &format!("-{}", mode.trim_end_matches(" k")))
+            .await
+            .unwrap();
+        assert!(events.next().await.is_none());
+    }
+}
+
+#[tokio::test]
+async fn a_key_is_in_no_message_and_in_no_history() {
+    let hub = Hub::default();
+    let (alice, _alice_in_ops) = join(&hub, "alice").await;
+    let (_bob, mut bob_in_ops) = join(&hub, "bob").await;
+    set(&alice, "+secret +key s3cret +limit 9").await.unwrap();
+    assert_eq!(
+        seen(&mut bob_in_ops),
+        ["alice sets +secret +key * +limit 9"]
+    );
+    let modes = hub.modes("ops").unwrap();
+    assert_eq!(modes.to_string(), "secret\nkey s3cret\nlimit 9\n");
+    set(&alice, "-secret -key").await.unwrap();
+    let guest = hub.guest(Arc::new(Peer::default()), "http").await.unwrap();
+    let page = guest
+        .history("ops", Span::Before(Seq::END), None, None)
+        .await;
+    assert!(!format!("{page:?}").contains("s3cret"));
+    let found = guest.search("ops", "s3cret", None, None).await.unwrap();
+    assert!(!format!("{found:?}").contains("+key"));
+    // The text that stands for a key is no key.
+    assert!(ModeChanges::parse("+key *").is_err());
+    set(&alice, "+key k").await.unwrap();
+    let carol = hub.session(Some("carol")).await.unwrap();
+    let star = JoinRequest::from("ops").key("*");
+    assert_eq!(join_denied(&carol, star).await, Denied::BadKey);
 }

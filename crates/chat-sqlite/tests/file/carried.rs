@@ -251,3 +251,17 @@ async fn modes_are_carried_with_the_messages_that_set_them() {
     let modes = log(&journal, "ops").await.head().modes.to_string();
     assert_eq!(modes, "secret\nban x!*@* 김철수 2000\n");
 }
+
+#[tokio::test]
+async fn a_key_of_a_room_is_not_carried_and_the_room_stays_shut() {
+    let dir = Dir::new();
+    let mode = Record {
+        kind: Kind::Mode,
+        ..record(1, "+key s3cret")
+    };
+    import(&dir.file(), &options(), [mode]).unwrap();
+    assert_eq!(exported(&dir.file())[0].text, "+key *");
+    let journal = open(&dir.file());
+    let modes = log(&journal, "ops").await.head().modes;
+    assert!(!modes.to_string().is_empty(), "a key is set");
+}

@@ -367,14 +367,17 @@ async fn a_file_of_each_earlier_schema_can_be_opened() {
         let accounts = all(&ops).await;
         assert!(accounts.slices.iter().all(|s| s.batch.account().is_none()));
         assert_eq!(ops.head().modes, Modes::default());
-        set_modes(&ops, "+moderated +ban x").await;
+        set_modes(&ops, "+moderated +key s3cret +ban x").await;
         drop((ops, journal));
         let journal = open(&dir.file());
         let ops = log(&journal, "ops").await;
         assert_eq!(
             ops.head().modes.to_string(),
-            "moderated\nban x!*@* alice 7\n"
+            "moderated\nkey s3cret\nban x!*@* alice 7\n"
         );
+        // The key is kept with the modes alone, and not in the message that sets it.
+        let last = texts(&all(&ops).await).pop();
+        assert_eq!(last.as_deref(), Some("+moderated +key * +ban x"));
         drop((ops, journal));
         assert!(check(&dir.file()).unwrap().is_whole());
     }

@@ -186,7 +186,10 @@ impl Following {
         let events = &mut self.events;
         loop {
             let Some(event) = next else {
-                write_drained(&mut chunk);
+                match events.refusal() {
+                    Some(refusal) => write_refused(refusal, &mut chunk),
+                    None => write_drained(&mut chunk),
+                }
                 return (chunk, State::End);
             };
             let before = chunk.len();

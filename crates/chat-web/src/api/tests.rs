@@ -629,6 +629,24 @@ async fn a_peer_that_is_banned_is_told_so_and_its_stream_ends() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_room_that_closes_itself_ends_the_stream_before_the_change() {
+    let hub = hub(|_| {});
+    let guest = guest(&hub).await;
+    let alice = hub.session(Some("alice")).await.unwrap();
+    let in_ops = alice.join("ops").await.unwrap();
+    let mut events = Events::open(&guest, "/rooms/ops/events", &[]).await;
+    events.event().await;
+    let changes = chat_core::rooms::ModeChanges::parse("+key s3cret").unwrap();
+    alice.set_modes("ops", &changes).await.unwrap();
+    in_ops.say("for members").await.unwrap();
+    let begun = Instant::now();
+    let (_, name, bye) = events.event().await;
+    assert_eq!((name.as_str(), &bye["code"]), ("bye", &json!("denied")));
+    assert_eq!(events.next().await, None);
+    assert_eq!(begun.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_policy_is_asked_again_between_1_and_25_s_later_whatever_the_ping() {
     for (ping_after, comments, asked_after) in [(0, 10, 1), (3, 10, 3), (600, 0, 25)] {
         let ban = Ban::default();
