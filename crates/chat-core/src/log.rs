@@ -28,6 +28,7 @@ pub(crate) use key::{Key, Owner};
 pub use key::{KeyError, TokenDigest};
 pub(crate) use keys::{Claim, Claimed, Keys, Said};
 pub use kind::{Kind, UnknownKind};
+pub(crate) use mask::MaskPattern;
 pub use mask::{Mask, MaskError, MaskSubject};
 pub use memory::{MemoryJournal, MemoryLog};
 pub use mode_change::{

@@ -57,7 +57,6 @@ pub struct SharedLog {
     node: Arc<Node>,
     room: Arc<Room>,
     name: RoomName,
-    head: Head,
     appends: mpsc::Sender<Append>,
     /// Ends the append task when the log is dropped.
     _worker: JoinSet<()>,
@@ -237,7 +236,6 @@ impl Journal for SharedNode {
     async fn open(&self, name: &RoomName, key: &str) -> Result<SharedLog, JournalError> {
         self.node.delay().await;
         let room = self.shared.room(key);
-        let head = room.lock().head();
         let (appends, waiting) = mpsc::channel(WAITING_MAX);
         let mut worker = JoinSet::new();
         let (node, worked_at) = (Arc::clone(&self.node), Arc::clone(&room));
@@ -246,7 +244,6 @@ impl Journal for SharedNode {
             node: Arc::clone(&self.node),
             room,
             name: name.clone(),
-            head,
             appends,
             _worker: worker,
         })
@@ -284,7 +281,7 @@ async fn work(
 
 impl Log for SharedLog {
     fn head(&self) -> Head {
-        self.head.clone()
+        self.room.lock().head()
     }
 
     fn append(

@@ -123,11 +123,13 @@ impl Hub {
         if targets.is_empty() {
             return Err(InviteError::Tell(TellError::no_such_nick(nick)));
         }
-        room.may_invite(by, &targets).map_err(InviteError::Denied)?;
+        let may_invite = room.may_invite(by, &targets);
+        let admits = may_invite.map_err(InviteError::Denied)?;
         let command = RosterCommand::Invite {
             room: room.name.clone(),
             by: by.nick(),
             user_host: Some(by.user_host()),
+            admits,
             at: self.now(),
         };
         let invited = self.command(nick, &command).await;
@@ -157,7 +159,16 @@ impl Hub {
         rooms.is_some_and(|rooms| rooms.iter().any(|room| **room == *key))
     }
 
-    /// Forgets an invitation, because the session has joined the room.
+    /// Forgets all invitations to a room, because the room is closed.
+    pub(super) fn forget_invitations(&self, key: &str) {
+        let mut invitations = self.0.participants.invitations.lock();
+        invitations.retain(|_, rooms| {
+            rooms.retain(|room| **room != *key);
+            !rooms.is_empty()
+        });
+    }
+
+    /// Forgets an invitation, because the session has joined the room or was taken out of it.
     pub(crate) fn use_invitation(&self, who: SessionId, key: &str) {
         let mut invitations = self.0.participants.invitations.lock();
         if let Some(rooms) = invitations.get_mut(&who) {

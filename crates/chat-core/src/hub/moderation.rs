@@ -83,6 +83,7 @@ impl Hub {
             by,
             is_closed: false,
         };
+        self.use_invitation(removed.session.id(), &room.key);
         removed.session.note_removal(removal, removed.has_wire);
         self.publish_presence(&removed.session);
         self.let_go(room);
@@ -121,6 +122,7 @@ impl Hub {
 
     fn finish_closing(&self, room: &Arc<Room>, reason: &Arc<str>) {
         self.0.rooms.lock().remove(room);
+        self.forget_invitations(&room.key);
         for removed in room.close(reason) {
             let removal = Removal {
                 room: Arc::clone(room),

@@ -146,8 +146,7 @@ pub enum RosterCommand {
         /// The nick of the operator of the room that takes the session out; `None` if the application does.
         by: Option<Nick>,
     },
-    /// Invites the session to a room: delivers the invitation, and lets the session join although the room is
-    /// invite-only.
+    /// Invites the session to a room: delivers the invitation.
     Invite {
         /// The room.
         room: RoomName,
@@ -155,6 +154,9 @@ pub enum RosterCommand {
         by: Nick,
         /// The user name and the host of that member; `None` if they are unknown.
         user_host: Option<UserHost>,
+        /// Whether the invitation lets the session join although the room is invite-only: the room was invite-only when
+        /// an operator invited the session.
+        admits: bool,
         /// The time at which the hub accepted the invitation.
         at: Timestamp,
     },

@@ -174,6 +174,7 @@ impl Hub {
                 room,
                 by,
                 user_host,
+                admits,
                 at,
             } => {
                 let key = self.fold(room.as_str());
@@ -181,7 +182,9 @@ impl Hub {
                 let mailbox = self.limits().mailbox.get();
                 let delivered = session.deliver(invitation, mailbox);
                 delivered.map_err(|MailboxFull| TellError::MailboxFull(nick.clone()))?;
-                self.note_invitation(session.id(), key.into());
+                if admits {
+                    self.note_invitation(session.id(), key.into());
+                }
                 true
             }
         };

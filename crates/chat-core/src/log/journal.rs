@@ -48,7 +48,9 @@ pub trait Journal: Send + Sync + 'static {
 
 /// The log of one room.
 pub trait Log: Send + Sync + 'static {
-    /// Returns the state that the log had when it was opened.
+    /// Returns the state that the log had when it was opened. A log that several hubs append to returns its latest state
+    /// instead: after a gap, and when another hub has set the key of the room, a room takes the topic and the modes from
+    /// it.
     fn head(&self) -> Head;
 
     /// Appends messages and returns them with their positions. If a message was appended before under the same key,

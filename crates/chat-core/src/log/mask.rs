@@ -82,11 +82,14 @@ impl Mask {
     /// Returns whether the mask stands for this user.
     #[must_use]
     pub fn matches(&self, who: &MaskSubject<'_>) -> bool {
+        self.compile(who).matches(who)
+    }
+
+    /// Compiles the mask to be matched with many users, all of which are folded as this one.
+    pub(crate) fn compile(&self, who: &MaskSubject<'_>) -> MaskPattern {
         match self.0.strip_prefix(ACCOUNT_PREFIX) {
-            Some(pattern) => who
-                .account
-                .is_some_and(|account| is_match(pattern, account.as_str())),
-            None => is_match(&(who.fold)(&self.0), &who.text),
+            Some(pattern) => MaskPattern::new(pattern, true),
+            None => MaskPattern::new(&(who.fold)(&self.0), false),
         }
     }
 }
@@ -134,41 +137,78 @@ impl<'a> MaskSubject<'a> {
 /// Places in a pattern, one bit each.
 type Places = Vec<u64>;
 
-/// Returns whether the pattern stands for the whole text.
-///
-/// The state is a set of places in the pattern. A place is in the set if the pattern up to this place stands for the
-/// text that was read so far. So each character of the text is read once, and takes a few operations for each 64
-/// characters of the pattern.
-fn is_match(pattern: &str, text: &str) -> bool {
-    let mut chars: Vec<char> = pattern.chars().collect();
-    // Adjacent stars stand for the same as one star. `pass_stars` passes only one.
-    chars.dedup_by(|a, b| (*a, *b) == ('*', '*'));
-    let end = chars.len();
-    let none = vec![0; end / 64 + 1];
-    let (mut any, mut stars): (Places, Places) = (none.clone(), none.clone());
-    let mut literals: BTreeMap<char, Places> = BTreeMap::new();
-    for (at, &c) in chars.iter().enumerate() {
-        let places = match c {
-            '*' => &mut stars,
-            '?' => &mut any,
-            c => literals.entry(c).or_insert_with(|| none.clone()),
-        };
-        places[at / 64] |= 1 << (at % 64);
-    }
-    let mut reached = none.clone();
-    reached[0] = 1;
-    pass_stars(&mut reached, &stars);
-    for c in text.chars() {
-        let same = literals.get(&c).unwrap_or(&none);
-        let mut carry = 0;
-        for (word, reached) in reached.iter_mut().enumerate() {
-            let passed = *reached & (any[word] | same[word]);
-            *reached = passed << 1 | carry | *reached & stars[word];
-            carry = passed >> 63;
+/// A mask that is ready to be matched.
+#[derive(Debug)]
+pub(crate) struct MaskPattern {
+    is_of_account: bool,
+    /// The number of characters.
+    end: usize,
+    /// The places of `?`, of `*`, and of each other character.
+    any: Places,
+    stars: Places,
+    literals: BTreeMap<char, Places>,
+}
+
+impl MaskPattern {
+    fn new(pattern: &str, is_of_account: bool) -> Self {
+        let mut chars: Vec<char> = pattern.chars().collect();
+        // Adjacent stars stand for the same as one star. `pass_stars` passes only one.
+        chars.dedup_by(|a, b| (*a, *b) == ('*', '*'));
+        let end = chars.len();
+        let none = vec![0; end / 64 + 1];
+        let (mut any, mut stars): (Places, Places) = (none.clone(), none.clone());
+        let mut literals: BTreeMap<char, Places> = BTreeMap::new();
+        for (at, &c) in chars.iter().enumerate() {
+            let places = match c {
+                '*' => &mut stars,
+                '?' => &mut any,
+                c => literals.entry(c).or_insert_with(|| none.clone()),
+            };
+            places[at / 64] |= 1 << (at % 64);
         }
-        pass_stars(&mut reached, &stars);
+        Self {
+            is_of_account,
+            end,
+            any,
+            stars,
+            literals,
+        }
     }
-    reached[end / 64] >> (end % 64) & 1 == 1
+
+    /// Returns whether the mask stands for the user.
+    pub(crate) fn matches(&self, who: &MaskSubject<'_>) -> bool {
+        if !self.is_of_account {
+            return self.is_match(&who.text);
+        }
+        let account = who.account;
+        account.is_some_and(|account| self.is_match(account.as_str()))
+    }
+
+    /// Returns whether the pattern stands for the whole text.
+    ///
+    /// The state is a set of places in the pattern. A place is in the set if the pattern up to this place stands for
+    /// the text that was read so far. So each character of the text is read once, and takes a few operations for each
+    /// 64 characters of the pattern.
+    fn is_match(&self, text: &str) -> bool {
+        let Self {
+            end, any, stars, ..
+        } = self;
+        let none = vec![0; any.len()];
+        let mut reached = none.clone();
+        reached[0] = 1;
+        pass_stars(&mut reached, stars);
+        for c in text.chars() {
+            let same = self.literals.get(&c).unwrap_or(&none);
+            let mut carry = 0;
+            for (word, reached) in reached.iter_mut().enumerate() {
+                let passed = *reached & (any[word] | same[word]);
+                *reached = passed << 1 | carry | *reached & stars[word];
+                carry = passed >> 63;
+            }
+            pass_stars(&mut reached, stars);
+        }
+        reached[end / 64] >> (end % 64) & 1 == 1
+    }
 }
 
 /// Adds the places after stars to the set, because a star may stand for no character.
@@ -203,6 +243,10 @@ impl std::error::Error for MaskError {}
 mod tests {
     use super::*;
     use std::time::{Duration, Instant};
+
+    fn is_match(pattern: &str, text: &str) -> bool {
+        MaskPattern::new(pattern, false).is_match(text)
+    }
 
     /// The obvious matcher, which takes exponential time.
     fn is_match_by_trying(pattern: &[char], text: &[char]) -> bool {

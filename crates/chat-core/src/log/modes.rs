@@ -347,11 +347,7 @@ mod tests {
             let messages = batch.messages(0..batch.len());
             messages.map(|message| message.text.to_owned()).collect()
         };
-        let shown = [
-            "+ban +key +key *",
-            "-secret",
-            "+loud +key * +limit 2",
-        ];
+        let shown = ["+ban +key +key *", "-secret", "+loud +key * +limit 2"];
         let batch = set.number(ops.clone(), (1..).map(Seq));
         assert_eq!(texts(&batch), shown);
         let keys = |batch: &Batch| -> Vec<String> {

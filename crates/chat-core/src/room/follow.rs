@@ -6,7 +6,7 @@
 //! delivered.
 
 use crate::event::Missed;
-use crate::log::{Batch, DynLog, Followed, Gap, Head, SessionId};
+use crate::log::{Batch, DynLog, Followed, Gap, Head, Seq, SessionId};
 use crate::name::RoomName;
 use crate::room::following::Following;
 use crate::room::item::Body;
@@ -155,8 +155,19 @@ impl Room {
         if gap.is_empty() {
             return;
         }
+        // The messages that are missing may have changed the topic and the modes. Roles of members are not in the head.
+        if let Some(Head { topic, modes, .. }) = self.head_after(state, gap.to) {
+            state.topic = topic;
+            state.rights.set_modes(modes);
+        }
         state.cursor.seq = gap.to;
         self.send_missed(state, Missed::Expired(gap));
+    }
+
+    /// Returns the latest state of the log; `None` if it is of another epoch, or older than the message at this position.
+    pub(super) fn head_after(&self, state: &State, seq: Seq) -> Option<Head> {
+        let head = self.log.head();
+        (head.epoch == state.cursor.epoch && head.tail >= seq).then_some(head)
     }
 
     fn take_reset(self: &Arc<Self>, state: &mut State, head: Head) {

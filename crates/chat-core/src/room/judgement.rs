@@ -5,15 +5,15 @@
 use crate::event::{PresenceChange, Profile};
 use crate::log::{
     Account, Batch, Drafts, Kind, MaskList, MaskSubject, ModeChange, ModeChanges, Modes, Role,
-    RoleTarget, SessionId, Setting, Timestamp, UserHost,
+    RoleTarget, Seq, SessionId, Setting, Timestamp, UserHost,
 };
 use crate::name::Nick;
 use crate::room::denied::Denied;
 use crate::room::occupant::Removed;
 use crate::room::participant::Participant;
-use crate::room::rights::Pass;
+use crate::room::rights::{Pass, Rights, Subject};
 use crate::room::room::{Room, Standing, State};
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 impl Room {
@@ -47,7 +47,7 @@ impl Room {
         if who.passes_all(modes) {
             return Ok(());
         }
-        self.admit_outside(modes, &who, pass)?;
+        self.admit_outside(&state.rights, &who, pass)?;
         let limit = modes.limit();
         match limit.filter(|limit| state.count() >= limit.get() as usize) {
             Some(limit) => Err(Denied::RoomFull(limit)),
@@ -56,17 +56,18 @@ impl Room {
     }
 
     /// Decides whether a session may use the room. This is [`admit`](Self::admit) without the limit of members.
-    fn admit_outside(&self, modes: &Modes, who: &Subject, pass: Pass<'_>) -> Result<(), Denied> {
+    fn admit_outside(&self, rights: &Rights, who: &Subject, pass: Pass<'_>) -> Result<(), Denied> {
+        let modes = rights.modes();
         if !modes.restrict_joining() || who.passes_all(modes) {
             return Ok(());
         }
         let who = self.subject(who);
-        if modes.lists(MaskList::Ban, &who) && !modes.lists(MaskList::Except, &who) {
+        if rights.lists(MaskList::Ban, &who) && !rights.lists(MaskList::Except, &who) {
             return Err(Denied::Banned);
         }
         if modes.has(Setting::InviteOnly)
             && !pass.is_invited
-            && !modes.lists(MaskList::InviteExcept, &who)
+            && !rights.lists(MaskList::InviteExcept, &who)
         {
             return Err(Denied::InviteOnly);
         }
@@ -83,24 +84,25 @@ impl Room {
         user_host: UserHost,
     ) -> Result<(), Denied> {
         let who = Subject {
-            nick: String::new(),
+            nick: None,
             user_host,
             account: account.cloned(),
             is_operator: false,
         };
         let state = self.state.lock();
-        self.admit_outside(state.rights.modes(), &who, Pass::default())
+        self.admit_outside(&state.rights, &who, Pass::default())
     }
 
-    /// Returns the role that a session gets when it enters the room.
+    /// Returns the role that a session gets when it enters the room. The first member of a room is its operator, unless
+    /// the room has a log: then it has had members before, and who comes first is an accident.
     pub(super) fn first_role(&self, state: &State, session: &Participant) -> Option<Role> {
         let modes = state.rights.modes();
         let given = session
             .account()
             .and_then(|account| modes.role_of(&account));
-        let has_founder = state.count() == 0
-            && self.key != self.context.lobby
-            && modes.accounts().next().is_none();
+        let is_new = state.count() == 0 && state.cursor.seq == Seq::START;
+        let has_founder =
+            is_new && self.key != self.context.lobby && modes.accounts().next().is_none();
         given.or_else(|| has_founder.then_some(Role::Operator))
     }
 
@@ -108,34 +110,36 @@ impl Room {
     /// change modes.
     pub(super) fn may_publish(
         &self,
-        state: &State,
+        state: &mut State,
         drafts: &Drafts,
         standing: Standing<'_>,
     ) -> Result<(), Denied> {
         let modes = state.rights.modes();
-        let (session, role) = match standing {
+        let member = match standing {
             Standing::Program => return Ok(()),
-            Standing::Outside(session) => {
+            // A session that is in the room may publish as if it were outside.
+            Standing::Member | Standing::Outside(_) => state.members.get(&drafts.author()),
+        };
+        let member = member.map(|occupant| Arc::clone(&occupant.session));
+        let (session, role) = match (&member, standing) {
+            (Some(session), _) => (&**session, state.rights.role(session.id())),
+            (None, Standing::Outside(session)) => {
                 if modes.has(Setting::NoExternal) {
                     return Err(Denied::NoExternal);
                 }
-                self.admit_outside(modes, &Subject::of(session), Pass::default())?;
+                self.admit_outside(&state.rights, &Subject::of(session), Pass::default())?;
                 (session, None)
             }
-            Standing::Member => {
-                let author = drafts.author();
-                // The caller has checked that the author is a member.
-                let Some(occupant) = state.members.get(&author) else {
-                    return Ok(());
-                };
-                (&*occupant.session, state.rights.role(author))
-            }
+            // The caller has checked that the author is a member.
+            (None, _) => return Ok(()),
         };
         let role = if session.is_operator() {
             Some(Role::Owner)
         } else {
             role
         };
+        let is_locked = role < Some(Role::Operator) && modes.has(Setting::TopicLock);
+        let mut is_heard = role.is_some();
         let mut mode_changes = drafts.mode_changes();
         for draft in drafts.messages() {
             match draft.kind {
@@ -143,24 +147,29 @@ impl Room {
                     let Some(changes) = mode_changes.next() else {
                         continue;
                     };
-                    self.may_change(state, &changes, session.id(), role)?;
+                    self.may_change(state, &changes, session, role)?;
                     continue;
                 }
-                Kind::Topic if modes.has(Setting::TopicLock) && role < Some(Role::Operator) => {
-                    return Err(Denied::TopicLocked);
-                }
+                Kind::Topic if is_locked => return Err(Denied::TopicLocked),
                 _ => {}
             }
-            if role.is_none() {
-                self.may_speak(state, session)?;
+            // The messages are of one author, so one decision holds for all.
+            if !std::mem::replace(&mut is_heard, true) {
+                self.may_speak(&mut state.rights, session, member.is_some())?;
             }
         }
         Ok(())
     }
 
-    /// Decides whether a session without a role may speak.
-    fn may_speak(&self, state: &State, session: &Participant) -> Result<(), Denied> {
-        let modes = state.rights.modes();
+    /// Decides whether a session without a role may speak. The decision about a member is remembered until the modes or
+    /// the member change, because masks take long to match.
+    fn may_speak(
+        &self,
+        rights: &mut Rights,
+        session: &Participant,
+        is_member: bool,
+    ) -> Result<(), Denied> {
+        let modes = rights.modes();
         if modes.has(Setting::Moderated) {
             return Err(Denied::Moderated);
         }
@@ -169,9 +178,18 @@ impl Room {
             return Ok(());
         }
         let identity = Subject::of(session);
-        let who = self.subject(&identity);
-        let is_silenced = modes.lists(MaskList::Quiet, &who) || modes.lists(MaskList::Ban, &who);
-        if is_silenced && !modes.lists(MaskList::Except, &who) {
+        let is_silenced = rights.verdict(session.id(), &identity).unwrap_or_else(|| {
+            let who = self.subject(&identity);
+            let lists = |list| rights.lists(list, &who);
+            let is_silenced =
+                (lists(MaskList::Quiet) || lists(MaskList::Ban)) && !lists(MaskList::Except);
+            drop(who);
+            if is_member {
+                rights.remember(session.id(), identity, is_silenced);
+            }
+            is_silenced
+        });
+        if is_silenced {
             return Err(Denied::Quieted);
         }
         Ok(())
@@ -182,16 +200,41 @@ impl Room {
         &self,
         state: &State,
         changes: &ModeChanges,
-        session: SessionId,
+        session: &Participant,
         role: Option<Role>,
     ) -> Result<(), Denied> {
         let mut after = state.rights.modes().clone();
         let mut is_unchanged = true;
+        let by = session.nick();
+        let mut targets = None;
         for change in changes {
             is_unchanged &= match change {
                 ModeChange::Grant(given, target) | ModeChange::Revoke(given, target) => {
                     let is_grant = matches!(change, ModeChange::Grant(..));
-                    self.may_change_role(state, (*given, target, is_grant), session, role)?
+                    let may_take = role >= Some(Role::Operator) && role >= Some(*given);
+                    let own = |nick: &Nick| !is_grant && self.is_sole(state, &by, nick);
+                    match target {
+                        // A member may give up its own role.
+                        RoleTarget::Nick(nick) if !may_take && own(nick) => {
+                            state.rights.role(session.id()) != Some(*given)
+                        }
+                        _ if role < Some(Role::Operator) => return Err(Denied::NotOperator),
+                        _ if !may_take => return Err(Denied::NotOwner),
+                        RoleTarget::Account(_) => true,
+                        RoleTarget::Nick(nick) => {
+                            let all = targets.get_or_insert_with(|| self.targets(state, changes));
+                            let named = all.get(nick).filter(|named| !named.is_empty());
+                            let named =
+                                named.ok_or_else(|| Denied::target_not_in_room(nick.as_str()))?;
+                            named.iter().all(|target| {
+                                let had = state.rights.role(*target);
+                                match is_grant {
+                                    true => had >= Some(*given),
+                                    false => had != Some(*given),
+                                }
+                            })
+                        }
+                    }
                 }
                 _ if role < Some(Role::Operator) => return Err(Denied::NotOperator),
                 _ => true,
@@ -200,13 +243,7 @@ impl Room {
                 return Err(Denied::ListFull(Modes::ENTRIES_MAX));
             }
             // Neither the author nor the time matters for the decision.
-            let by = &state
-                .members
-                .get(&session)
-                .map(|occupant| occupant.nick.clone());
-            if let Some(by) = by {
-                is_unchanged &= !after.change(change, by, Timestamp(0));
-            }
+            is_unchanged &= !after.change(change, &by, Timestamp(0));
         }
         if is_unchanged {
             Err(Denied::Unchanged)
@@ -215,46 +252,10 @@ impl Room {
         }
     }
 
-    /// Decides whether a session with this role may give or take a role. Returns whether the change of a member's role
-    /// changes nothing; a change of an account's role is looked at by the caller.
-    fn may_change_role(
-        &self,
-        state: &State,
-        (given, target, is_grant): (Role, &RoleTarget, bool),
-        session: SessionId,
-        role: Option<Role>,
-    ) -> Result<bool, Denied> {
-        let (targets, is_own) = match target {
-            RoleTarget::Account(_) => (Vec::new(), false),
-            RoleTarget::Nick(nick) => {
-                let targets = self.sessions_named(state, nick);
-                if targets.is_empty() {
-                    return Err(Denied::target_not_in_room(nick.as_str()));
-                }
-                let is_own = targets == [session];
-                (targets, is_own)
-            }
-        };
-        // A member may give up its own role.
-        let gives_up = is_own && !is_grant;
-        if !gives_up {
-            if role < Some(Role::Operator) {
-                return Err(Denied::NotOperator);
-            }
-            if role < Some(given) {
-                return Err(Denied::NotOwner);
-            }
-        }
-        let is_unchanged = |had: Option<Role>| {
-            if is_grant {
-                had >= Some(given)
-            } else {
-                had != Some(given)
-            }
-        };
-        Ok(targets
-            .iter()
-            .all(|target| is_unchanged(state.rights.role(*target))))
+    /// Returns whether `nick` is the nick `own` of a member in any spelling, and no other session in the room has it.
+    fn is_sole(&self, state: &State, own: &Nick, nick: &Nick) -> bool {
+        let fold = self.context.fold;
+        !state.is_shared(own) && fold(own.as_str()) == fold(nick.as_str())
     }
 
     /// Takes a member out of the room in the name of another session. Returns `None` if the target is not a member on
@@ -293,8 +294,13 @@ impl Room {
         Ok(())
     }
 
-    /// Decides whether a member may invite to the room the sessions of `targets`, which have one nick.
-    pub(crate) fn may_invite(&self, by: &Participant, targets: &[SessionId]) -> Result<(), Denied> {
+    /// Decides whether a member may invite to the room the sessions of `targets`, which have one nick. Returns whether
+    /// the invitation lets them join: an invitation to a room that is not invite-only is a message, and no pass.
+    pub(crate) fn may_invite(
+        &self,
+        by: &Participant,
+        targets: &[SessionId],
+    ) -> Result<bool, Denied> {
         let state = self.state.lock();
         let is_closed = state.rights.modes().has(Setting::InviteOnly);
         if is_closed && Self::rank(&state, by) < Some(Role::Operator) {
@@ -309,7 +315,7 @@ impl Room {
             Some(nick) if present.len() == targets.len() => {
                 Err(Denied::AlreadyInRoom((*nick).clone()))
             }
-            _ => Ok(()),
+            _ => Ok(is_closed),
         }
     }
 
@@ -326,85 +332,78 @@ impl Room {
     pub(super) fn apply_modes(&self, state: &mut State, batch: &Batch) {
         let mut modes = state.rights.take_modes();
         for changes in batch.mode_changes() {
+            let targets = self.targets(state, &changes);
             for change in &changes {
                 modes.change(change, batch.from(), batch.at());
                 if let ModeChange::Grant(role, target) | ModeChange::Revoke(role, target) = change {
                     let is_grant = matches!(change, ModeChange::Grant(..));
-                    self.change_roles(state, *role, target, is_grant);
+                    let sessions = match target {
+                        RoleTarget::Nick(nick) => targets.get(nick).cloned().unwrap_or_default(),
+                        RoleTarget::Account(account) => sessions_of(state, account),
+                    };
+                    change_roles(&mut state.rights, *role, &sessions, is_grant);
                 }
             }
         }
         // A key that another hub has set is not in the message.
-        modes.reveal_key(|| self.log.head().modes);
+        modes.reveal_key(|| {
+            let head = self.head_after(state, batch.last());
+            head.map(|head| head.modes).unwrap_or_default()
+        });
         state.rights.set_modes(modes);
     }
 
-    fn change_roles(&self, state: &mut State, role: Role, target: &RoleTarget, is_grant: bool) {
-        let sessions = match target {
-            RoleTarget::Nick(nick) => self.sessions_named(state, nick),
-            RoleTarget::Account(account) => sessions_of(state, account),
-        };
-        for session in sessions {
-            let had = state.rights.role(session);
-            if is_grant {
-                state.rights.set_role(session, had.max(Some(role)));
-            } else if had == Some(role) {
-                state.rights.set_role(session, None);
+    /// Returns, for each nick that the changes name, the sessions in the room, on all nodes, that have this nick. Looks
+    /// at each member once, whatever the number of nicks, and at no member if the changes name no nick.
+    fn targets<'a>(
+        &self,
+        state: &State,
+        changes: &'a ModeChanges,
+    ) -> HashMap<&'a Nick, Vec<SessionId>> {
+        let mut by_key: HashMap<String, Vec<(SessionId, &Nick)>> = HashMap::new();
+        let nicks = changes.iter().filter_map(|change| match change {
+            ModeChange::Grant(_, RoleTarget::Nick(nick))
+            | ModeChange::Revoke(_, RoleTarget::Nick(nick)) => Some(nick),
+            _ => None,
+        });
+        let fold = |nick: &Nick| (self.context.fold)(nick.as_str());
+        let nicks: Vec<(&Nick, String)> = nicks.map(|nick| (nick, fold(nick))).collect();
+        if nicks.is_empty() {
+            return HashMap::new();
+        }
+        for (_, key) in &nicks {
+            by_key.entry(key.clone()).or_default();
+        }
+        let here = state.members.iter();
+        let here = here.map(|(who, occupant)| (*who, &occupant.nick));
+        let elsewhere = state.elsewhere.iter();
+        let elsewhere = elsewhere.map(|(who, session)| (*who, &session.nick));
+        for (who, nick) in here.chain(elsewhere) {
+            if let Some(same) = by_key.get_mut(&fold(nick)) {
+                same.push((who, nick));
             }
         }
-    }
-
-    /// Returns the sessions in the room, on all nodes, whose nick is the same as this one.
-    fn sessions_named(&self, state: &State, nick: &Nick) -> Vec<SessionId> {
-        let here = state
-            .members
-            .iter()
-            .map(|(who, occupant)| (who, &occupant.nick));
-        let elsewhere = state.elsewhere.iter();
-        let all = here.chain(elsewhere.map(|(who, session)| (who, &session.nick)));
-        let spelled: Vec<_> = all
-            .clone()
-            .filter(|(_, other)| *other == nick)
-            .map(|(who, _)| *who)
-            .collect();
-        if !spelled.is_empty() {
-            return spelled;
-        }
-        let key = (self.context.fold)(nick.as_str());
-        let is_same = |other: &Nick| (self.context.fold)(other.as_str()) == key;
-        all.filter(|(_, other)| is_same(other))
-            .map(|(who, _)| *who)
-            .collect()
+        let named = |(nick, key): (&'a Nick, String)| {
+            let same = by_key.get(&key).map_or(&[][..], Vec::as_slice);
+            let is_spelled = same.iter().any(|(_, other)| *other == nick);
+            let same = same.iter();
+            let named = same.filter(|(_, other)| !is_spelled || *other == nick);
+            (nick, named.map(|(who, _)| *who).collect())
+        };
+        nicks.into_iter().map(named).collect()
     }
 
     fn subject<'a>(&self, who: &'a Subject) -> MaskSubject<'a> {
-        let Subject {
-            nick,
-            user_host,
-            account,
-            ..
-        } = who;
-        MaskSubject::with_fold(
-            nick,
-            user_host.as_str(),
-            account.as_ref(),
-            self.context.fold,
-        )
+        let nick = who.nick.as_ref().map_or("", Nick::as_str);
+        let fold = self.context.fold;
+        MaskSubject::with_fold(nick, who.user_host.as_str(), who.account.as_ref(), fold)
     }
-}
-
-/// What a room judges a session by, besides the session's role.
-struct Subject {
-    nick: String,
-    user_host: UserHost,
-    account: Option<Account>,
-    is_operator: bool,
 }
 
 impl Subject {
     fn of(session: &Participant) -> Self {
         Self {
-            nick: session.nick().as_str().to_owned(),
+            nick: Some(session.nick()),
             user_host: session.user_host(),
             account: session.account(),
             is_operator: session.is_operator(),
@@ -430,25 +429,43 @@ impl State {
         self.rights.set_role(who, role);
     }
 
-    /// Returns those of these nicks that have a role, and their roles. If the sessions that share a nick have different
-    /// roles, returns the highest.
-    pub(super) fn roles_of(&self, nicks: &[Nick]) -> Vec<(Nick, Role)> {
+    /// Returns the roles of the first `limit` members. If the sessions that share a nick have different roles, returns
+    /// the highest.
+    pub(super) fn roles(&self, limit: usize) -> Vec<(Nick, Role)> {
         let mut roles: Vec<(Nick, Role)> = Vec::new();
-        let nicks: HashSet<&Nick> = nicks.iter().collect();
-        let nick_of = |who| {
-            let here = self.members.get(&who).map(|occupant| &occupant.nick);
-            here.or_else(|| self.elsewhere.get(&who).map(|session| &session.nick))
-        };
-        for (who, role) in self.rights.roles() {
-            let Some(nick) = nick_of(who).filter(|nick| nicks.contains(nick)) else {
+        if !self.rights.has_roles() {
+            return roles;
+        }
+        let here = self.members.iter();
+        let here = here.map(|(who, occupant)| (*who, &occupant.nick));
+        let elsewhere = self.elsewhere.iter();
+        let elsewhere = elsewhere.map(|(who, session)| (*who, &session.nick));
+        for (who, nick) in here.chain(elsewhere).take(limit) {
+            let Some(role) = self.rights.role(who) else {
                 continue;
             };
-            match roles.iter_mut().find(|(other, _)| other == nick) {
+            let same = match self.is_shared(nick) {
+                true => roles.iter_mut().find(|(other, _)| other == nick),
+                false => None,
+            };
+            match same {
                 Some((_, highest)) => *highest = role.max(*highest),
                 None => roles.push((nick.clone(), role)),
             }
         }
         roles
+    }
+}
+
+/// Gives a role to these sessions, or takes it from them. A session keeps a higher role that it has.
+fn change_roles(rights: &mut Rights, role: Role, sessions: &[SessionId], is_grant: bool) {
+    for session in sessions {
+        let had = rights.role(*session);
+        if is_grant {
+            rights.set_role(*session, had.max(Some(role)));
+        } else if had == Some(role) {
+            rights.set_role(*session, None);
+        }
     }
 }
 

@@ -320,7 +320,7 @@ impl Room {
     /// Records and announces that a session on another node has left the room.
     pub(crate) fn leave_elsewhere(self: &Arc<Self>, who: SessionId, reason: Option<CloseReason>) {
         let mut state = self.state.lock();
-        state.rights.set_role(who, None);
+        state.rights.forget(who);
         if let Some(Elsewhere { nick, profile }) = state.elsewhere.remove(&who)
             && !state.unshare(&nick)
         {
@@ -402,7 +402,7 @@ impl Room {
         number: Option<NonZeroU32>,
     ) -> Option<Occupant> {
         let occupant = state.members.remove(&session)?;
-        state.rights.set_role(session, None);
+        state.rights.forget(session);
         let is_sent_away = match &change {
             PresenceChange::Removed { .. } => true,
             PresenceChange::Left { reason } => matches!(
@@ -463,7 +463,7 @@ impl Room {
         let mut info = self.room_info(state);
         if !state.hushed {
             info.nicks = state.nicks().cloned().collect();
-            info.roles = state.roles_of(&info.nicks);
+            info.roles = state.roles(usize::MAX);
             info.away = state.away(usize::MAX);
         }
         info
@@ -474,7 +474,7 @@ impl Room {
         RoomInfo {
             room: self.name.clone(),
             count: state.count(),
-            roles: state.roles_of(&nicks),
+            roles: state.roles(INFO_NICKS_MAX),
             nicks,
             away: state.away(INFO_NICKS_MAX),
             topic: Arc::clone(&state.topic.text),

@@ -303,7 +303,7 @@ impl Room {
                 return Err(PublishError::NotAMember);
             }
             if state.rights.is_guarded || drafts.has_modes() {
-                let may = self.may_publish(&state, &drafts, standing);
+                let may = self.may_publish(&mut state, &drafts, standing);
                 may.map_err(PublishError::Denied)?;
             }
             match state.lifecycle {

@@ -52,7 +52,8 @@ impl Session {
 
     /// Invites the sessions with this nick to a room that this session is in. Returns the nick as the invited session
     /// spells it. The invited session receives a [`Direct`](crate::Direct) of
-    /// [`DirectKind::Invitation`](crate::DirectKind::Invitation), and may join the room once although it is invite-only.
+    /// [`DirectKind::Invitation`](crate::DirectKind::Invitation). If the room is invite-only, the session may then join it
+    /// once: until it joins, it is taken out, its session ends or the room is closed.
     ///
     /// # Errors
     ///

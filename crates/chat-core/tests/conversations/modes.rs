@@ -3,6 +3,7 @@
 use crate::{members, unlimited};
 use chat_core::error::{Denied, InviteError, JoinError, KickError, PublishError};
 use chat_core::log::{Account, Span};
+use chat_core::name::NameRules;
 use chat_core::protocol::{IfMissing, Refusal};
 use chat_core::rooms::{ModeChanges, Role};
 use chat_core::{
@@ -11,6 +12,7 @@ use chat_core::{
 use chat_testkit::{SharedJournal, SharedRosters};
 use futures::FutureExt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// Begins a session and joins `ops`.
@@ -103,7 +105,11 @@ async fn restrictions_hold_for_the_founder_too() {
         .join(JoinRequest::from("ops").key("s3cret"))
         .await
         .unwrap();
-    assert_eq!(alice.role("ops"), Some(Role::Operator));
+    assert_eq!(
+        alice.role("ops"),
+        None,
+        "the room has a log, and is not new"
+    );
 }
 
 #[tokio::test]
@@ -511,11 +517,7 @@ async fn modes_survive_a_restart_and_roles_of_sessions_do_not() {
     drop((in_ops, alice, first));
     let second = hub(2);
     let (bob, bob_in_ops) = join(&second, "bob").await;
-    assert_eq!(
-        bob.role("ops"),
-        Some(Role::Operator),
-        "the first member of the new hub"
-    );
+    assert_eq!(bob.role("ops"), None, "the room is not new");
     let (_carol, _in_ops) = join(&second, "carol").await;
     drop(bob_in_ops);
     let bob_in_ops = bob.join("ops").await.unwrap();
@@ -551,13 +553,13 @@ async fn two_hubs_that_share_a_log_agree_on_modes_and_roles() {
                 .roles
                 .contains(&(bob.nick(), Role::Operator))
         );
-        set(&bob, "-moderated +secret").await.unwrap();
+        set(&bob, "-moderated +secret +key k").await.unwrap();
         settle().await;
-        assert_eq!(here.modes("ops").unwrap().to_string(), "secret\n");
+        assert_eq!(here.modes("ops").unwrap().to_string(), "secret\nkey k\n");
         assert_eq!(here.modes("ops"), there.modes("ops"));
         let changes = [
             "alice sets +moderated +operator bob",
-            "bob sets -moderated +secret",
+            "bob sets -moderated +secret +key *",
         ];
         // A member in process does not receive its own changes.
         for (member, change) in [
@@ -570,7 +572,7 @@ async fn two_hubs_that_share_a_log_agree_on_modes_and_roles() {
         // A kick and an invitation reach the other hub.
         let mut carol = there.session(Some("carol")).await.unwrap();
         settle().await;
-        set(&alice, "+invite-only").await.unwrap();
+        set(&alice, "+invite-only -key").await.unwrap();
         settle().await;
         alice.invite("ops", "carol").await.unwrap();
         assert!(carol.next_direct().await.is_some());
@@ -800,4 +802,130 @@ async fn a_key_is_in_no_message_and_in_no_history() {
     let carol = hub.session(Some("carol")).await.unwrap();
     let star = JoinRequest::from("ops").key("*");
     assert_eq!(join_denied(&carol, star).await, Denied::BadKey);
+}
+
+#[tokio::test]
+async fn a_room_whose_log_is_not_empty_belongs_to_nobody_who_comes_first() {
+    let hub = Hub::default();
+    let (alice, in_ops) = join(&hub, "alice").await;
+    // Nothing was said, so the room is new for the next member, too.
+    drop(in_ops);
+    let (bob, in_ops) = join(&hub, "bob").await;
+    assert_eq!(bob.role("ops"), Some(Role::Operator));
+    in_ops.say("ours").await.unwrap();
+    drop(in_ops);
+    let _in_ops = alice.join("ops").await.unwrap();
+    assert_eq!(alice.role("ops"), None);
+    // The same holds for a room to which a message came from outside.
+    alice.publish("dev", "hi").await.unwrap();
+    let _in_dev = alice.join("dev").await.unwrap();
+    assert_eq!(alice.role("dev"), None);
+}
+
+#[tokio::test]
+async fn a_member_that_publishes_as_if_from_outside_is_judged_as_a_member() {
+    let hub = Hub::default();
+    let (alice, _alice_in_ops) = join(&hub, "alice").await;
+    let (bob, _bob_in_ops) = join(&hub, "bob").await;
+    set(&alice, "+no-external +key k").await.unwrap();
+    bob.publish("ops", "hi").await.unwrap();
+    set(&alice, "+moderated").await.unwrap();
+    alice.publish("ops", "hi").await.unwrap();
+    assert_eq!(denied(bob.publish("ops", "hi").await), Denied::Moderated);
+}
+
+#[tokio::test]
+async fn an_invitation_to_an_open_room_is_no_pass_and_a_pass_ends_with_the_room() {
+    let hub = Hub::default();
+    let (alice, _alice_in_ops) = join(&hub, "alice").await;
+    let (bob, _bob_in_ops) = join(&hub, "bob").await;
+    let mut carol = hub.session(Some("carol")).await.unwrap();
+    bob.invite("ops", "carol").await.unwrap();
+    alice.invite("ops", "carol").await.unwrap();
+    set(&alice, "+invite-only").await.unwrap();
+    assert_eq!(join_denied(&carol, "ops").await, Denied::InviteOnly);
+    alice.invite("ops", "carol").await.unwrap();
+    for _ in 0..3 {
+        carol.next_direct().await.unwrap();
+    }
+    hub.close_room("ops", "").unwrap();
+    let _in_ops = alice.join("ops").await.unwrap();
+    set(&alice, "+invite-only").await.unwrap();
+    assert_eq!(join_denied(&carol, "ops").await, Denied::InviteOnly);
+}
+
+/// How often a name was folded by [`counted`].
+static FOLDED: AtomicUsize = AtomicUsize::new(0);
+
+fn counted(name: &str) -> String {
+    FOLDED.fetch_add(1, Ordering::Relaxed);
+    name.to_lowercase()
+}
+
+/// Returns how often names are folded until the future is ready.
+async fn folds<T>(future: impl Future<Output = T>) -> (usize, T) {
+    let before = FOLDED.load(Ordering::Relaxed);
+    let output = future.await;
+    (FOLDED.load(Ordering::Relaxed) - before, output)
+}
+
+#[tokio::test]
+async fn a_member_is_compared_with_the_masks_once_and_members_are_looked_through_for_operators_alone()
+ {
+    let mut names = NameRules::default();
+    names.fold = counted;
+    let hub = Hub::builder().names(names).build();
+    let (alice, _alice_in_ops) = join(&hub, "alice").await;
+    let (bob, bob_in_ops) = join(&hub, "bob").await;
+    let mut others = Vec::new();
+    for number in 0..50 {
+        others.push(join(&hub, &format!("other-{number}")).await);
+    }
+    let quiets: Vec<_> = (0..20).map(|mask| format!("+quiet q{mask}")).collect();
+    set(&alice, &quiets.join(" ")).await.unwrap();
+    // The masks and the member are folded for the first message, and not for the second.
+    assert!(folds(bob_in_ops.say("one")).await.0 > 20);
+    assert_eq!(folds(bob_in_ops.say("two")).await.0, 0);
+    set(&alice, "+quiet bob").await.unwrap();
+    assert_eq!(denied(bob_in_ops.say("hi").await), Denied::Quieted);
+    bob.rename("rob").await.unwrap();
+    bob_in_ops.say("hi").await.unwrap();
+    let (folded, refused) = folds(set(&bob, "+voice OTHER-7 +voice other-8")).await;
+    assert_eq!(denied(refused), Denied::NotOperator);
+    assert!(folded < 10, "{folded}");
+    // Each member is looked at once to decide, and once to apply.
+    let (folded, set) = folds(set(
+        &alice,
+        "+voice OTHER-7 +voice Other-8 +voice x-y -voice z",
+    ))
+    .await;
+    assert_eq!(denied(set), Denied::TargetNotInRoom("x-y".into()));
+    assert!((50..70).contains(&folded), "{folded}");
+    assert_eq!(others[7].0.role("ops"), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn modes_and_topic_are_right_after_a_gap_that_hides_their_messages() {
+    let shared = SharedJournal::new(1);
+    let nodes = [1, 2].map(|node| shared.node(node));
+    let [here, there] = [1, 2].map(|node: u32| {
+        let hub = Hub::builder().journal(nodes[node as usize - 1].clone());
+        hub.incarnation(node).build()
+    });
+    let settle = || tokio::time::sleep(Duration::from_secs(10));
+    let (alice, alice_in_ops) = join(&here, "alice").await;
+    let (_bob, _bob_in_ops) = join(&there, "bob").await;
+    settle().await;
+    nodes[1].hold();
+    set(&alice, "+moderated +key k").await.unwrap();
+    alice_in_ops.set_topic("new").await.unwrap();
+    settle().await;
+    shared.let_go("ops");
+    nodes[1].release();
+    settle().await;
+    assert_eq!(
+        there.modes("ops").unwrap().to_string(),
+        "moderated\nkey k\n"
+    );
+    assert_eq!(&*there.info("ops").unwrap().topic, "new");
 }
