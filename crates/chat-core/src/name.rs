@@ -47,6 +47,15 @@ impl Nick {
         NameRules::default().nick(name)
     }
 
+    /// Reads a nick that some rules allow: a change of modes names members of a hub with any rules. No two words are
+    /// mistaken for one, because a nick has no white space under any rules.
+    pub(crate) fn of_any_rules(name: &str) -> Result<Self, NameError> {
+        let mut rules = NameRules::default();
+        rules.is_mark =
+            |c| !c.is_ascii() && !c.is_alphanumeric() && !c.is_whitespace() && !c.is_control();
+        rules.restore_nick(name)
+    }
+
     /// Returns the nick as it was typed.
     #[must_use]
     pub fn as_str(&self) -> &str {

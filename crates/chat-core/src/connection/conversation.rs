@@ -360,9 +360,9 @@ impl Conversation {
     /// Returns the messages that must be published now, after a message was added or refused. If a message was refused,
     /// the earlier messages are published before the refusal is sent.
     ///
-    /// A topic or a change of modes is published alone, so that its author sees it in order. With [`Echo::Reply`], every message is
-    /// published alone, because the reply to a message is written at the message's place among the messages of the
-    /// room.
+    /// A topic or a change of modes is published alone, so that its author sees it in order. With [`Echo::Reply`], every
+    /// message is published alone, because the reply to a message is written at the message's place among the messages
+    /// of the room.
     pub(super) fn drafted(&mut self, kind: Kind, drafted: Drafted) -> Option<Box<Waiting>> {
         let is_alone = kind.is_state() || self.echo() == Echo::Reply;
         match drafted {

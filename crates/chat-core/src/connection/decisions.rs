@@ -79,8 +79,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     }
 
     /// Returns a function that tells whether the peer may see the room with a given key. The peer may see the rooms
-    /// that its session is in, and those that the policy allows. Secret rooms are
-    /// seen by their members alone.
+    /// that its session is in, and those that the policy allows. Only members see
+    /// secret rooms.
     pub(super) fn sees(&self) -> impl Fn(&str) -> bool {
         let who = self.visitor_of_policy();
         move |room| {

@@ -1,6 +1,7 @@
 //! Executes the commands about the modes of rooms and about other members: mode, kick, invite.
 
 use crate::connection::connection::Connection;
+use crate::hub::Question;
 use crate::log::Role;
 use crate::protocol::{Refusal, Reply};
 use crate::room::Room;
@@ -18,7 +19,9 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         let found = found.ok_or_else(|| Refusal::no_such_room(name.as_str()))?;
         let mut modes = found.modes();
         if self.member_in(&key).is_none() {
-            modes = modes.without_key();
+            modes = modes.seen_from_outside();
+        } else if !self.sees_members(&found.name) {
+            modes = modes.without_lists();
         }
         let role = self.role_in(&found);
         self.reply(&Reply::Modes {
@@ -37,10 +40,17 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     ) -> Result<(), Refusal> {
         let room = Arc::clone(self.members[self.member(room)?].room());
         let session = Arc::clone(self.session()?.shared());
-        let nick = self.hub.kick_from(&room, &session, nick, reason).await?;
+        let question = Question::Kick {
+            room: &room.key,
+            nick,
+            reason,
+        };
+        let reason = self.ask(question, reason).await?;
+        let nick = self.hub.kick_from(&room, &session, nick, &reason).await?;
         self.reply(&Reply::Kicked {
             room: &room.name,
             nick: &nick,
+            is_announced: !room.is_hushed(),
         });
         Ok(())
     }
@@ -48,6 +58,11 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     pub(super) async fn invite(&mut self, room: Option<&str>, nick: &str) -> Result<(), Refusal> {
         let room = Arc::clone(self.members[self.member(room)?].room());
         let session = Arc::clone(self.session()?.shared());
+        let question = Question::Invite {
+            room: &room.key,
+            nick,
+        };
+        self.ask(question, "").await?;
         let nick = self.hub.invite_to(&room, &session, nick).await?;
         self.reply(&Reply::Invited {
             room: &room.name,

@@ -121,13 +121,17 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         kind: Kind,
         text: &'a str,
     ) -> Result<Cow<'a, str>, Refusal> {
-        // The room alone decides about its modes.
-        if self.hub.policy().is_none() || kind == Kind::Mode {
+        if self.hub.policy().is_none() {
             return Ok(Cow::Borrowed(text));
         }
         let room = Arc::clone(&self.room(target).key);
         let room = &*room;
         let question = match kind {
+            Kind::Mode => {
+                let changes = text;
+                self.ask(Question::SetModes { room, changes }, "").await?;
+                return Ok(Cow::Borrowed(text));
+            }
             Kind::Topic => Question::SetTopic { room, text },
             kind => Question::Say { room, kind, text },
         };

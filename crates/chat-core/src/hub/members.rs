@@ -81,8 +81,14 @@ impl Hub {
             return Err(KickError::NotInRoom);
         }
         let reason = self.reason(reason);
+        let owners = self.owners(nick);
+        // Either all sessions with the nick are taken out or none. A session that may not kick is told so also if the nick
+        // is wrong.
+        for who in owners.iter().chain([&SessionId::NOBODY]) {
+            room.may_kick(by, *who).map_err(KickError::Denied)?;
+        }
         let mut kicked = None;
-        for who in self.owners(nick) {
+        for who in owners {
             let by_nick = Some(by.nick());
             if let Some(session) = self.0.participants.find(who) {
                 let removed = room.kick(by, who, Arc::clone(&reason));
@@ -98,15 +104,7 @@ impl Hub {
                 kicked = self.roster().send(who, command).await.ok().or(kicked);
             }
         }
-        // A session that may not kick is told so also if the nick is wrong.
-        match kicked {
-            Some(nick) => Ok(nick),
-            None => {
-                room.may_kick(by, SessionId::NOBODY)
-                    .map_err(KickError::Denied)?;
-                Err(KickError::Denied(Denied::target_not_in_room(nick)))
-            }
-        }
+        kicked.ok_or_else(|| KickError::Denied(Denied::target_not_in_room(nick)))
     }
 
     /// Invites the sessions with this nick to a room, in the name of the member `by`.

@@ -112,6 +112,43 @@ pub trait Policy: Send + Sync + 'static {
         ready(Decision::Allow)
     }
 
+    /// Decides whether the peer may make these changes of the room's modes; [`ModeChange`](crate::rooms::ModeChange) has
+    /// their grammar. They may set the key of the room, and hold texts that all members see. [`Decision::Change`] has no
+    /// effect. The room decides afterwards whether the peer has the role for them.
+    fn set_modes(
+        &self,
+        who: &Visitor,
+        room: &str,
+        changes: &str,
+    ) -> impl Future<Output = Decision> + Send {
+        let _ = (who, room, changes);
+        ready(Decision::Allow)
+    }
+
+    /// Decides whether the peer may take the sessions with this nick out of the room, for this reason, which the members
+    /// see. [`Decision::Change`] replaces the reason. The room decides afterwards whether the peer has the role for it.
+    fn kick(
+        &self,
+        who: &Visitor,
+        room: &str,
+        nick: &str,
+        reason: &str,
+    ) -> impl Future<Output = Decision> + Send {
+        let _ = (who, room, nick, reason);
+        ready(Decision::Allow)
+    }
+
+    /// Decides whether the peer may invite the sessions with this nick to the room. [`Decision::Change`] has no effect.
+    fn invite(
+        &self,
+        who: &Visitor,
+        room: &str,
+        nick: &str,
+    ) -> impl Future<Output = Decision> + Send {
+        let _ = (who, room, nick);
+        ready(Decision::Allow)
+    }
+
     /// Returns whether the peer may learn that this room exists. If not, lists of rooms do not name the room, and a
     /// request for its members or its topic is answered as if the room did not exist.
     ///
@@ -246,6 +283,19 @@ pub(crate) enum Question<'a> {
         room: &'a str,
         text: &'a str,
     },
+    SetModes {
+        room: &'a str,
+        changes: &'a str,
+    },
+    Kick {
+        room: &'a str,
+        nick: &'a str,
+        reason: &'a str,
+    },
+    Invite {
+        room: &'a str,
+        nick: &'a str,
+    },
     History {
         room: &'a str,
     },
@@ -279,7 +329,12 @@ impl<'a> Question<'a> {
             Self::Tell { to: nick, .. } => Self::Tell { to: nick, text: to },
             Self::Rename { .. } => Self::Rename { nick: to },
             Self::SetTopic { room, .. } => Self::SetTopic { room, text: to },
-            Self::History { room } => Self::History { room },
+            Self::SetModes { .. } | Self::Invite { .. } | Self::History { .. } => self,
+            Self::Kick { room, nick, .. } => Self::Kick {
+                room,
+                nick,
+                reason: to,
+            },
             Self::Search { room, .. } => Self::Search { room, text: to },
             Self::Quit { .. } => Self::Quit { reason: to },
             Self::Away { .. } => Self::Away { message: to },
@@ -371,6 +426,9 @@ impl<P: Policy> DynPolicy for P {
                 Question::Tell { to, text } => self.tell(&who, to, text).await,
                 Question::Rename { nick } => self.rename(&who, nick).await,
                 Question::SetTopic { room, text } => self.set_topic(&who, room, text).await,
+                Question::SetModes { room, changes } => self.set_modes(&who, room, changes).await,
+                Question::Kick { room, nick, reason } => self.kick(&who, room, nick, reason).await,
+                Question::Invite { room, nick } => self.invite(&who, room, nick).await,
                 Question::History { room } => self.history(&who, room).await,
                 Question::Search { room, text } => self.search(&who, room, text).await,
                 Question::Quit { reason } => self.quit(&who, reason).await,

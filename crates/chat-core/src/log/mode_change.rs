@@ -7,9 +7,10 @@ use crate::log::account::Account;
 use crate::log::batch::Batch;
 use crate::log::kind::Kind;
 use crate::log::mask::{Mask, MaskError};
-use crate::name::{NameError, NameRules, Nick};
+use crate::name::{NameError, Nick};
 use std::borrow::Cow;
 use std::fmt;
+use std::fmt::Write;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
@@ -240,21 +241,38 @@ impl fmt::Debug for RoomKey {
 }
 
 impl RoleTarget {
-    /// Parses a nick, or an account after `$a:`.
+    /// Parses a nick, or an account after `$a:`. In an account, `%` and two hexadecimal digits stand for a byte, so that
+    /// an account may have spaces: `$a:kim%20park`.
     ///
     /// # Errors
     ///
     /// Returns an error if the text is neither.
     pub fn parse(text: &str) -> Result<Self, ModeParseError> {
         if let Some(account) = text.strip_prefix("$a:") {
-            // An account with spaces can't be written in the text of a change.
             let is_bad = account.contains(char::is_whitespace);
-            let account = Account::parse(account).ok().filter(|_| !is_bad);
+            let account = unescaped(account).filter(|_| !is_bad);
+            let account = account.and_then(|account| Account::parse(&account).ok());
             return account.map(Self::Account).ok_or(ModeParseError::Account);
         }
-        let nick = NameRules::default().restore_nick(text);
+        let nick = Nick::of_any_rules(text);
         nick.map(Self::Nick).map_err(ModeParseError::Nick)
     }
+}
+
+/// Replaces each `%` and the two hexadecimal digits after it by the byte that they stand for. Returns `None` if the
+/// result is not UTF-8, or if a `%` has no digits.
+fn unescaped(text: &str) -> Option<String> {
+    let mut parts = text.split('%');
+    let mut bytes: Vec<u8> = parts.next()?.into();
+    for part in parts {
+        let (digits, rest) = part.split_at_checked(2)?;
+        // `from_str_radix` alone accepts a sign.
+        let is_hex = digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+        let byte = u8::from_str_radix(digits, 16).ok().filter(|_| is_hex);
+        bytes.push(byte?);
+        bytes.extend_from_slice(rest.as_bytes());
+    }
+    String::from_utf8(bytes).ok()
 }
 
 impl ModeChange {
@@ -525,7 +543,17 @@ impl fmt::Display for RoleTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Nick(nick) => f.write_str(nick.as_str()),
-            Self::Account(account) => write!(f, "$a:{account}"),
+            Self::Account(account) => {
+                f.write_str("$a:")?;
+                account.as_str().chars().try_for_each(|c| {
+                    if c != '%' && !c.is_whitespace() {
+                        return f.write_char(c);
+                    }
+                    let mut bytes = [0; 4];
+                    let mut bytes = c.encode_utf8(&mut bytes).bytes();
+                    bytes.try_for_each(|byte| write!(f, "%{byte:02X}"))
+                })
+            }
         }
     }
 }
@@ -615,6 +643,9 @@ mod tests {
             "+owner $a:kim",
             "-owner $a:kim",
             "+owner 한글",
+            "-voice $a:kim%20park",
+            "+owner $a:100%25%E2%80%83x",
+            "+voice a\u{300}\u{301}b",
         ];
         for text in texts {
             let parsed = ModeChanges::parse(text).unwrap();
@@ -650,6 +681,13 @@ mod tests {
                 ModeParseError::Nick(NameError::BadStart('7')),
             ),
             ("+operator $a:", ModeParseError::Account),
+            ("+operator $a:kim%2", ModeParseError::Account),
+            ("+operator $a:kim%+1", ModeParseError::Account),
+            ("+operator $a:kim%FF", ModeParseError::Account),
+            (
+                "+operator a$b",
+                ModeParseError::Nick(NameError::BadChar('$')),
+            ),
             (&"+secret ".repeat(21), ModeParseError::TooMany(20)),
         ] {
             assert_eq!(ModeChanges::parse(text), Err(error), "{text}");
@@ -664,6 +702,35 @@ mod tests {
     fn a_mode_of_a_later_version_is_skipped_with_its_argument() {
         let read = ModeChanges::read("+loud 3 +moderated -colour +operator bob +limit x +secret");
         assert_eq!(read.to_string(), "+moderated +operator bob +secret");
+    }
+
+    #[test]
+    fn no_id_of_an_account_stands_for_another_account_or_change() {
+        for id in [
+            "kim park",
+            "x +owner $a:mallory",
+            "%",
+            "100%25",
+            "a\tb",
+            " ",
+            "한\u{2003}글",
+        ] {
+            let account = Account::parse(id).unwrap();
+            let change = ModeChange::Grant(Role::Owner, RoleTarget::Account(account.clone()));
+            let changes = ModeChanges::from(change);
+            assert_eq!(
+                ModeChanges::parse(&changes.to_string()),
+                Ok(changes.clone()),
+                "{id}"
+            );
+            let mut modes = crate::log::Modes::default();
+            for change in &changes {
+                modes.change(change, &Nick::parse("a").unwrap(), crate::log::Timestamp(0));
+            }
+            let read = crate::log::Modes::read(&modes.to_string());
+            assert_eq!(read.role_of(&account), Some(Role::Owner), "{id}");
+            assert_eq!(read.accounts().count(), 1);
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::log::mode_change::{
     MaskList, ModeChange, ModeChanges, Role, RoleTarget, RoomKey, Setting,
 };
 use crate::log::position::Timestamp;
-use crate::name::{NameRules, Nick};
+use crate::name::Nick;
 use std::fmt;
 use std::num::NonZeroU32;
 
@@ -90,13 +90,24 @@ impl Modes {
         self.list(list).iter().any(|entry| entry.mask.matches(who))
     }
 
-    /// Returns the modes for a session that is not in the room: the key is replaced by `*`.
+    /// Returns what a session outside the room may know of the modes: the settings and the limit, and that the room has a
+    /// key. The lists and the accounts are empty.
     #[must_use]
-    pub fn without_key(mut self) -> Self {
-        if self.key.is_some() {
-            self.key = Some(RoomKey::hidden());
+    pub fn seen_from_outside(self) -> Self {
+        let mut seen = self.without_lists();
+        if seen.key.is_some() {
+            seen.key = Some(RoomKey::hidden());
         }
-        self
+        seen
+    }
+
+    /// Removes the lists and the accounts.
+    pub(crate) fn without_lists(self) -> Self {
+        Self {
+            lists: Default::default(),
+            accounts: Vec::new(),
+            ..self
+        }
     }
 
     /// Takes the key of other modes, if the key of these modes is not known.
@@ -212,7 +223,7 @@ impl Modes {
     pub fn read(text: &str) -> Self {
         let mut modes = Self::default();
         // The author of changes that have none in the text.
-        let Ok(nobody) = NameRules::default().restore_nick("-") else {
+        let Ok(nobody) = Nick::of_any_rules("-") else {
             return modes;
         };
         for line in text.lines() {
@@ -222,12 +233,7 @@ impl Modes {
                 [_] | [_, _] => (format!("+{line}"), None),
                 _ => continue,
             };
-            let set = set.map(|(by, at)| {
-                Some((
-                    NameRules::default().restore_nick(by).ok()?,
-                    at.parse().ok()?,
-                ))
-            });
+            let set = set.map(|(by, at)| Some((Nick::of_any_rules(by).ok()?, at.parse().ok()?)));
             let (by, at) = set.flatten().unwrap_or_else(|| (nobody.clone(), 0));
             for change in &ModeChanges::read(&change) {
                 modes.change(change, &by, Timestamp(at));
@@ -266,7 +272,8 @@ impl fmt::Display for Modes {
             }
         }
         for (account, role) in self.accounts() {
-            writeln!(f, "{} $a:{account}", role.as_str())?;
+            let account = RoleTarget::Account(account.clone());
+            writeln!(f, "{} {account}", role.as_str())?;
         }
         Ok(())
     }

@@ -240,6 +240,11 @@ impl Dialect for Plain {
             Reply::Invited { room, nick } => {
                 notice(out, format_args!("{nick} is invited to {room}"))
             }
+            Reply::Kicked {
+                room,
+                nick,
+                is_announced: false,
+            } => notice(out, format_args!("{nick} is kicked from {room}")),
             Reply::History { is_empty: true } => {
                 notice(out, format_args!("nothing has been said here yet"))
             }
@@ -259,7 +264,9 @@ impl Dialect for Plain {
             // The peer's terminal already shows the peer's own messages. The messages of a history follow as events. The
             // room announces that a member was kicked. No command of this dialect leads to any other reply of this list.
             Reply::Published(_)
-            | Reply::Kicked { .. }
+            | Reply::Kicked {
+                is_announced: true, ..
+            }
             | Reply::History { is_empty: false }
             | Reply::Duplicate { .. }
             | Reply::Welcome { .. }

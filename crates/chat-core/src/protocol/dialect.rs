@@ -290,7 +290,8 @@ pub enum Reply<'a> {
     Modes {
         /// The room.
         room: &'a RoomName,
-        /// The modes. If the peer is not in the room, the key is replaced by `*`.
+        /// The modes. If the peer is not in the room, they are those
+        /// that [may be seen from outside](Modes::seen_from_outside).
         modes: &'a Modes,
         /// The peer's role in the room; `None` if it has none.
         role: Option<Role>,
@@ -301,6 +302,8 @@ pub enum Reply<'a> {
         room: &'a RoomName,
         /// The nick of the session, as the session spells it.
         nick: &'a Nick,
+        /// Whether the room announces it, so that the peer sees it as the other members do. A big room does not.
+        is_announced: bool,
     },
     /// Answers [`Invite`](crate::protocol::Command::Invite): the session with this nick is invited to the room.
     Invited {

@@ -429,6 +429,20 @@ impl State {
         self.rights.set_role(who, role);
     }
 
+    /// Returns the highest role of each nick that several sessions share and one of which has a role.
+    pub(super) fn shared_roles(&self) -> HashMap<Nick, Role> {
+        let mut highest: HashMap<Nick, Role> = HashMap::new();
+        for (who, role) in self.rights.roles() {
+            let here = self.members.get(&who).map(|occupant| &occupant.nick);
+            let nick = here.or_else(|| self.elsewhere.get(&who).map(|session| &session.nick));
+            if let Some(nick) = nick.filter(|nick| self.is_shared(nick)) {
+                let highest = highest.entry(nick.clone()).or_insert(role);
+                *highest = role.max(*highest);
+            }
+        }
+        highest
+    }
+
     /// Returns the roles of the first `limit` members. If the sessions that share a nick have different roles, returns
     /// the highest.
     pub(super) fn roles(&self, limit: usize) -> Vec<(Nick, Role)> {

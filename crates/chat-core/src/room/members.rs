@@ -335,6 +335,11 @@ impl Room {
         if state.hushed { 0 } else { state.members.len() }
     }
 
+    /// Returns whether the room has too many members to announce each change of presence.
+    pub(crate) fn is_hushed(&self) -> bool {
+        self.state.lock().hushed
+    }
+
     pub(crate) fn has(&self, session: SessionId) -> bool {
         self.state.lock().members.contains_key(&session)
     }
@@ -360,13 +365,15 @@ impl Room {
         let elsewhere = elsewhere.map(|(session, Elsewhere { nick, profile })| {
             (*session, nick.clone(), profile.clone())
         });
+        let highest = state.shared_roles();
         let mut listed: Vec<_> = here
             .chain(elsewhere)
             .map(|(session, nick, profile)| {
                 let is_shared = state.is_shared(&nick);
                 let mut member = MemberInfo::new(nick, profile);
                 member.is_away &= !is_shared;
-                member.role = state.rights.role(session);
+                let highest = highest.get(&member.nick).copied();
+                member.role = highest.or_else(|| state.rights.role(session));
                 Listed {
                     session,
                     member,

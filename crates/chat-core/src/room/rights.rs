@@ -68,6 +68,11 @@ impl Rights {
         self.roles.get(&session).copied()
     }
 
+    /// Returns the sessions that have a role, in the order in which they began.
+    pub(super) fn roles(&self) -> impl Iterator<Item = (SessionId, Role)> {
+        self.roles.iter().map(|(who, role)| (*who, *role))
+    }
+
     pub(super) fn has_roles(&self) -> bool {
         !self.roles.is_empty()
     }

@@ -2,6 +2,7 @@
 
 use crate::log::{Epoch, Position, Seq};
 use std::borrow::Cow;
+use std::fmt;
 
 /// Names a room to join, and says which earlier messages the member receives first.
 ///
@@ -26,7 +27,7 @@ use std::borrow::Cow;
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct JoinRequest<'a> {
     /// The name of the room.
@@ -96,6 +97,19 @@ impl<'a> JoinRequest<'a> {
             epoch: self.epoch,
             limit: self.limit,
         }
+    }
+}
+
+/// Does not show the key.
+impl fmt::Debug for JoinRequest<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JoinRequest")
+            .field("room", &self.room)
+            .field("after", &self.after)
+            .field("epoch", &self.epoch)
+            .field("limit", &self.limit)
+            .field("has_key", &self.key.is_some())
+            .finish()
     }
 }
 

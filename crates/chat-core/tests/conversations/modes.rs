@@ -4,12 +4,14 @@ use crate::{members, unlimited};
 use chat_core::error::{Denied, InviteError, JoinError, KickError, PublishError};
 use chat_core::log::{Account, Span};
 use chat_core::name::NameRules;
+use chat_core::policy::{Decision, Policy, Visitor};
 use chat_core::protocol::{IfMissing, Refusal};
 use chat_core::rooms::{ModeChanges, Role};
 use chat_core::{
-    DirectKind, Event, Hub, JoinRequest, Kind, Member, Nick, Peer, PresenceChange, Seq, Session,
+    DirectKind, Event, Hub, JoinRequest, Kind, Limits, Member, Nick, Peer, PresenceChange, Seq,
+    Session,
 };
-use chat_testkit::{SharedJournal, SharedRosters};
+use chat_testkit::{SharedJournal, SharedRosters, TestHub};
 use futures::FutureExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -928,4 +930,125 @@ async fn modes_and_topic_are_right_after_a_gap_that_hides_their_messages() {
         "moderated\nkey k\n"
     );
     assert_eq!(&*there.info("ops").unwrap().topic, "new");
+}
+
+/// A policy that lets nobody but Alice moderate, and keeps oaths out of the reasons of a kick.
+struct Muted;
+
+impl Muted {
+    fn decide(who: &Visitor) -> Decision {
+        match who.nick.as_ref().map(Nick::as_str) {
+            Some("alice") => Decision::Allow,
+            _ => Decision::refuse("you are muted"),
+        }
+    }
+}
+
+impl Policy for Muted {
+    async fn set_modes(&self, who: &Visitor, room: &str, changes: &str) -> Decision {
+        assert!((room, changes) == ("ops", "+ban spam!*@*") || changes == "+operator bob");
+        Self::decide(who)
+    }
+
+    async fn kick(&self, who: &Visitor, _room: &str, nick: &str, reason: &str) -> Decision {
+        match Self::decide(who) {
+            Decision::Allow => Decision::Change(format!("{nick}: {}", reason.to_lowercase())),
+            refused => refused,
+        }
+    }
+
+    async fn invite(&self, who: &Visitor, _room: &str, _nick: &str) -> Decision {
+        Self::decide(who)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_policy_is_asked_about_modes_kicks_and_invitations() {
+    let mut hub = TestHub::build(Hub::builder().policy(Muted));
+    let mut alice = hub.member("alice").await;
+    let mut bob = hub.member("bob").await;
+    alice.sees_until_quiet().await;
+    for peer in [&mut alice, &mut bob] {
+        peer.sends("/join ops").await;
+        peer.sees_until_quiet().await;
+    }
+    alice.sends("/op bob").await;
+    alice.sees_until_quiet().await;
+    bob.sees_until_quiet().await;
+    for typed in ["/ban spam", "/kick alice HO HO", "/invite alice"] {
+        bob.sends(typed).await;
+        bob.sees("! you are muted").await;
+    }
+    alice.sends("/kick bob OH").await;
+    alice.sees("* bob was kicked by alice: bob: oh").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn modes_seen_from_outside_name_nobody() {
+    let hub = Hub::default();
+    let (alice, _in_ops) = join(&hub, "alice").await;
+    set(&alice, "+moderated +key k +limit 9 +ban bob +quiet x")
+        .await
+        .unwrap();
+    hub_sets(&hub, "+voice $a:kim").await;
+    let seen = hub.modes("ops").unwrap().seen_from_outside();
+    assert_eq!(seen.to_string(), "moderated\nkey *\nlimit 9\n");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_kick_from_a_big_room_is_answered() {
+    let mut limits = Limits::default();
+    limits.announce = 2;
+    let mut hub = TestHub::build(Hub::builder().limits(limits));
+    let mut alice = hub.member("alice").await;
+    alice.sends("/join ops").await;
+    alice.sees_until_quiet().await;
+    let mut others = Vec::new();
+    for nick in ["bob", "carol", "dave", "erin"] {
+        others.push(join(&hub.hub, nick).await);
+    }
+    alice.sees_until_quiet().await;
+    alice.sends("/kick erin").await;
+    alice.sees("* erin is kicked from ops").await;
+}
+
+#[tokio::test]
+async fn a_kick_of_sessions_that_share_a_nick_takes_all_or_none() {
+    let hub = Hub::default();
+    let (alice, _in_ops) = join(&hub, "alice").await;
+    let kim = Account::parse("kim").ok();
+    let mut kims = Vec::new();
+    for _ in 0..2 {
+        let session = hub.session(None).await.unwrap();
+        session.set_account(kim.clone());
+        session.rename("kim").await.unwrap();
+        kims.push((session.join("ops").await.unwrap(), session));
+    }
+    hub_sets(&hub, "+owner $a:kim -owner kim +owner $a:none").await;
+    // The first is no owner, and the second is.
+    let again = kims.pop().unwrap();
+    drop(again.0);
+    let in_ops = again.1.join("ops").await.unwrap();
+    assert_eq!(
+        (kims[0].1.role("ops"), again.1.role("ops")),
+        (None, Some(Role::Owner))
+    );
+    let listed = hub.info("ops").unwrap().roles;
+    assert!(
+        listed.contains(&(again.1.nick(), Role::Owner)),
+        "{listed:?}"
+    );
+    let outranks = Denied::OutranksYou(again.1.nick());
+    assert_eq!(
+        alice.kick("ops", "kim", "").await,
+        Err(KickError::Denied(outranks))
+    );
+    assert_eq!(hub.info("ops").unwrap().count, 2);
+    drop(in_ops);
+}
+
+#[test]
+fn a_request_to_join_does_not_show_its_key() {
+    let request = JoinRequest::from("ops").key("s3cret");
+    assert!(!format!("{request:?}").contains("s3cret"));
 }

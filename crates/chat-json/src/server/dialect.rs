@@ -239,7 +239,7 @@ impl Dialect for Json {
             Reply::Modes { room, modes, role } => {
                 self.grant(replies::modes(room, modes, role), out);
             }
-            Reply::Kicked { room, nick } | Reply::Invited { room, nick } => {
+            Reply::Kicked { room, nick, .. } | Reply::Invited { room, nick } => {
                 self.grant(replies::affected(room, nick), out);
             }
             Reply::Page { room, span, page } => {

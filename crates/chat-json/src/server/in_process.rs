@@ -269,7 +269,8 @@ async fn modes(
         let session = session.session();
         let info = session.hub().info(room).filter(|_| session.sees(room));
         let info = info.ok_or_else(|| Refusal::no_such_room(room))?;
-        let modes = session.hub().modes(room).unwrap_or_default().without_key();
+        let modes = session.hub().modes(room).unwrap_or_default();
+        let modes = modes.seen_from_outside();
         return raw(&replies::modes(&info.room, &modes, None));
     }
     let member = session.room(room)?.clone();

@@ -356,6 +356,7 @@ impl Material {
                 role: self.joined.role,
             },
             Answer::Kicked => Reply::Kicked {
+                is_announced: true,
                 room: &self.room,
                 nick: &self.nick,
             },
