@@ -135,14 +135,16 @@ async fn whois(client: Client, room: String, nick: String) -> Answer {
 /// Returns what is known of a member, as lines to show.
 fn whois_lines(whois: &Whois) -> Vec<String> {
     let nick = &whois.nick;
-    let mut known: Vec<&str> = whois.name.as_deref().into_iter().collect();
-    known.push(&whois.who);
+    let mut known: Vec<&str> = vec![&whois.who];
     let account = whois.account.as_ref();
     let account = account.map(|account| format!("account {account}"));
     known.extend(account.as_deref());
     known.extend(whois.is_bot.then_some("a bot"));
     known.extend(whois.is_operator.then_some("a server operator"));
     let mut lines = vec![format!("{nick}: {}", known.join(", "))];
+    // The member chooses its name. A line of its own keeps the name from looking like an account or a mark.
+    let name = whois.name.as_ref();
+    lines.extend(name.map(|name| format!("{nick} calls itself: {name}")));
     let away = whois.away.as_ref();
     lines.extend(away.map(|text| format!("{nick} is away: {text}")));
     if !whois.rooms.is_empty() {

@@ -16,12 +16,10 @@ pub(super) fn write_away(nick: &Nick, message: Option<&str>, out: &mut BytesMut)
     }
 }
 
-/// Writes what is known of a member: up to four lines.
+/// Writes what is known of a member: up to five lines.
 pub(super) fn write_whois(whois: &Whois, out: &mut BytesMut) {
     let (nick, profile) = (&whois.nick, &whois.profile);
-    let mut known = Vec::new();
-    known.extend(profile.real_name.as_deref().map(str::to_owned));
-    known.push(profile.user_host.to_string());
+    let mut known = vec![profile.user_host.to_string()];
     known.extend(
         profile
             .account
@@ -35,6 +33,10 @@ pub(super) fn write_whois(whois: &Whois, out: &mut BytesMut) {
     let marks = marks.into_iter().filter(|(is_so, _)| *is_so);
     known.extend(marks.map(|(_, mark)| mark.to_owned()));
     notice(out, format_args!("{nick}: {}", known.join(", ")));
+    // The member chooses its real name. The name has a line of its own, so that it can't look like an account or a mark.
+    if let Some(name) = &profile.real_name {
+        notice(out, format_args!("{nick} calls itself: {name}"));
+    }
     write_away(nick, profile.away.as_deref(), out);
     if !whois.rooms.is_empty() {
         let rooms: Vec<&str> = whois.rooms.iter().map(|room| room.as_str()).collect();

@@ -254,6 +254,21 @@ async fn a_member_in_process_stays_in_the_room_when_its_session_changes() {
     assert!(matches!(listening.next().await, Some(Event::Message(_))));
 }
 
+/// Only the server says who has an account and who is an operator.
+#[tokio::test(start_paused = true)]
+async fn a_real_name_passes_for_no_account_and_no_operator() {
+    let mut hub = unlimited();
+    let [mut alice] = crate::members(&mut hub, ["alice"]).await;
+    let kim = hub.hub.session(Some("kim")).await.unwrap();
+    kim.set_real_name("Kim, account admin, a server operator");
+    alice.sends("/whois kim").await;
+    alice.sees("* kim: ~u@local").await;
+    alice
+        .sees("* kim calls itself: Kim, account admin, a server operator")
+        .await;
+    alice.sees_nothing().await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_a_session_says_of_itself_is_bounded() {
     let hub = Hub::default();
