@@ -50,9 +50,12 @@ impl Nick {
     /// Reads a nick that some rules allow: a change of modes names members of a hub with any rules. No two words are
     /// mistaken for one, because a nick has no white space under any rules.
     pub(crate) fn of_any_rules(name: &str) -> Result<Self, NameError> {
-        let mut rules = NameRules::default();
-        rules.is_mark =
-            |c| !c.is_ascii() && !c.is_alphanumeric() && !c.is_whitespace() && !c.is_control();
+        let rules = NameRules {
+            is_mark: |c| {
+                !c.is_ascii() && !c.is_alphanumeric() && !c.is_whitespace() && !c.is_control()
+            },
+            ..NameRules::default()
+        };
         rules.restore_nick(name)
     }
 

@@ -65,7 +65,8 @@ pub(crate) fn find(connection: &Connection, key: &str) -> rusqlite::Result<Optio
     statement.query_row([key], read).optional()
 }
 
-/// Returns all rooms that have a row, without the authors of their topics and without their modes. The query works with earlier schemas, too.
+/// Returns all rooms that have a row, without the authors of their topics and without their modes. The query works with
+/// earlier schemas, too.
 pub(crate) fn rooms(connection: &Connection) -> rusqlite::Result<Vec<Room>> {
     let mut statement =
         connection.prepare_cached(&format!("{ROOM}, NULL, NULL, '' FROM rooms ORDER BY id"))?;

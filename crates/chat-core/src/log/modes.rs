@@ -113,7 +113,7 @@ impl Modes {
     /// Takes the key of other modes, if the key of these modes is not known.
     pub(crate) fn reveal_key(&mut self, head: impl FnOnce() -> Self) {
         if self.key.as_ref().is_some_and(RoomKey::is_hidden) {
-            self.key = head().key.or(self.key.take());
+            self.key = head().key.or_else(|| self.key.take());
         }
     }
 

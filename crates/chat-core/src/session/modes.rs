@@ -34,7 +34,8 @@ impl Session {
     }
 
     /// Takes the sessions with this nick out of a room that this session is in. Returns the nick as the removed session
-    /// spells it. The members see the reason, which is cleaned as by [`Hub::kick`](crate::Hub::kick), and who has removed the session.
+    /// spells it. The members see the reason, which is cleaned as by [`Hub::kick`](crate::Hub::kick), and who has removed
+    /// the session.
     ///
     /// # Errors
     ///
@@ -81,7 +82,8 @@ impl Session {
         key.is_none_or(|key| self.joined(&key).is_ok() || !self.hub().is_secret(&key))
     }
 
-    /// Lists rooms as [`Hub::rooms_after`](crate::Hub::rooms_after) does, without those that the session does not [see](Self::sees).
+    /// Lists rooms as [`Hub::rooms_after`](crate::Hub::rooms_after) does, without those that the session does not
+    /// [see](Self::sees).
     #[must_use]
     pub fn rooms_after(&self, after: &str, limit: usize) -> Vec<RoomSummary> {
         self.hub().rooms_seen(after, limit, |room| self.sees(room))
