@@ -98,7 +98,9 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             }
         }
         self.arriving = None;
-        let nick = self.session.as_ref().map(Session::nick)?;
+        let session = self.session.as_ref()?;
+        session.shared().welcome();
+        let nick = session.nick();
         let bytes_max = self.newcomer_bytes();
         let motd = self.hub.motd();
         let greeting = Greeting {
@@ -158,8 +160,9 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         if let Some(nick) = nick {
             session.take_nick(nick).await?;
         }
-        if begun.is_some() {
-            self.session = begun;
+        if let Some(begun) = begun {
+            begun.shared().welcome();
+            self.session = Some(begun);
             self.arriving = None;
             self.conversation.registered(Instant::now());
         }

@@ -2,10 +2,11 @@
 //!
 //! Invariant: guessing credentials is slow. The hub runs at most `Limits::authentications` authentications at the same
 //! time. A failed authentication is charged to its connection and to the peer's address like many lines. Several
-//! failures in a row end the connection.
+//! failures in a row end the connection. Failures to become an operator are counted apart from those to log in.
 
 use crate::connection::commands::unless_over;
 use crate::connection::connection::Connection;
+use crate::connection::conversation::Claim;
 use crate::event::CloseReason;
 use crate::hub::authenticator::{Credentials, NotProved, Secret};
 use crate::log::Account;
@@ -35,14 +36,14 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     ) -> Result<Option<CloseReason>, Refusal> {
         let failure = match self.find_account(credentials).await {
             Ok(account) => {
-                self.conversation.authenticated();
+                self.conversation.proved(Claim::Account);
                 self.set_account(&account)?;
                 self.reply(&Reply::Authenticated(&account));
                 return Ok(None);
             }
             Err(failure) => failure,
         };
-        self.refuse_authentication(failure)
+        self.refuse_authentication(Claim::Account, failure)
     }
 
     /// Makes the session a server operator, if the name and the password are right, and answers. Returns why the
@@ -56,25 +57,29 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         let checking = async { hub.check_operator(&peer, name, &password).await };
         match self.in_turn(checking).await {
             Ok(()) => {
-                self.conversation.authenticated();
+                self.conversation.proved(Claim::Operator);
                 self.become_operator(name)?;
                 Ok(None)
             }
-            Err(failure) => self.refuse_authentication(failure),
+            Err(failure) => self.refuse_authentication(Claim::Operator, failure),
         }
     }
 
     /// Charges a failed attempt, and returns its refusal. If too many attempts have failed in a row, answers and returns
     /// why the connection must end.
-    fn refuse_authentication(&mut self, failure: Failure) -> Result<Option<CloseReason>, Refusal> {
+    fn refuse_authentication(
+        &mut self,
+        claim: Claim,
+        failure: Failure,
+    ) -> Result<Option<CloseReason>, Refusal> {
         let refusal = match failure {
             Failure::Credentials(NotProved::Wrong(error)) => {
                 let refusal = Refusal::denied(&error.to_string(), self.hub.limits());
                 self.charge_failed_authentication();
-                if self
-                    .conversation
-                    .note_failed_authentication(self.hub.limits())
-                {
+                if let (Claim::Operator, Some(session)) = (claim, &self.session) {
+                    self.hub.log_failed_operator(session.shared());
+                }
+                if self.conversation.note_not_proved(claim, self.hub.limits()) {
                     self.reply(&Reply::Refused(&refusal));
                     return Ok(Some(CloseReason::NotAuthenticated));
                 }

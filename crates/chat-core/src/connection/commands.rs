@@ -21,6 +21,9 @@ use std::task::Poll;
 use tokio::io::AsyncRead;
 use tokio::time::Instant;
 
+/// How many sessions that watch a nick are told of a rename for the price of one line.
+const WATCHERS_PER_LINE: usize = 32;
+
 /// The effect of a command on the connection.
 enum Outcome {
     /// The connection continues.
@@ -161,10 +164,14 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
 
     async fn rename(&mut self, nick: &str) -> Result<(), Refusal> {
         let nick = self.ask(Question::Rename { nick }, nick).await?;
-        let nick = self.session()?.rename(&nick).await?;
+        let session = self.session()?;
+        let had = session.nick();
+        let nick = session.rename(&nick).await?;
         // The new nick is announced in each of the session's rooms. Each room after the first is charged like a
-        // message.
-        self.charge(Cost::lines(self.members.len().saturating_sub(1)));
+        // message. Those who watch the old nick or the new one are told, too.
+        let told = self.hub.watchers(&had) + self.hub.watchers(&nick);
+        let rooms = self.members.len().saturating_sub(1);
+        self.charge(Cost::lines(rooms + told / WATCHERS_PER_LINE));
         self.reply(&Reply::Renamed(&nick));
         Ok(())
     }

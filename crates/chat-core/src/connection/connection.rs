@@ -346,8 +346,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         self.work(next).await
     }
 
-    /// Writes the direct messages and the news of watched nicks in the session's mailbox, until the output reaches the maximum that may wait for the
-    /// peer.
+    /// Writes the direct messages and the news of watched nicks in the session's mailbox, until the output reaches the
+    /// maximum that may wait for the peer.
     pub(super) fn write_mail(&mut self) {
         let waiting_max = waiting_max(self.hub.limits());
         let (Some(session), Some(dialect)) = (&self.session, self.conversation.dialect_mut())

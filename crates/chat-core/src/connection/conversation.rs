@@ -66,8 +66,11 @@ pub(super) struct Conversation {
     owed: Option<Box<Owed>>,
     /// Whether some input could not be processed yet, so that the connection must call `next` without a new read.
     is_held_up: bool,
-    /// Number of failed authentications since the last success.
-    failed_authentications: u32,
+    /// How often the peer has failed to prove an account since it last proved one.
+    failed_accounts: u16,
+    /// How often the peer has failed to become an operator since it last became one. An account is no proof here:
+    /// otherwise the owner of an account could guess the passwords of operators for ever.
+    failed_operators: u16,
 }
 
 /// The state of a conversation.
@@ -167,6 +170,15 @@ pub(super) enum Then<'a> {
     Refuse(Refusal),
 }
 
+/// What a peer claims when it authenticates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Claim {
+    /// The peer owns an account.
+    Account,
+    /// The peer is a server operator.
+    Operator,
+}
+
 /// The result of drafting a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Drafted {
@@ -192,7 +204,8 @@ impl Conversation {
             deferred: None,
             owed: None,
             is_held_up: false,
-            failed_authentications: 0,
+            failed_accounts: 0,
+            failed_operators: 0,
         }
     }
 
@@ -455,15 +468,23 @@ impl Conversation {
         self.state = State::Talking;
     }
 
-    /// Resets the number of failed authentications, because the peer has proved an account.
-    pub(super) const fn authenticated(&mut self) {
-        self.failed_authentications = 0;
+    /// Resets the number of failures to prove this, because the peer has proved it.
+    pub(super) const fn proved(&mut self, claim: Claim) {
+        *self.failures(claim) = 0;
     }
 
-    /// Counts a failed authentication. Returns whether too many have failed in a row.
-    pub(super) const fn note_failed_authentication(&mut self, limits: &Limits) -> bool {
-        self.failed_authentications += 1;
-        self.failed_authentications >= limits.failed_authentications.get()
+    /// Counts a failure to prove this. Returns whether too many have failed in a row. A limit above 65,535 is none.
+    pub(super) const fn note_not_proved(&mut self, claim: Claim, limits: &Limits) -> bool {
+        let failures = self.failures(claim);
+        *failures = failures.saturating_add(1);
+        *failures as u32 >= limits.failed_authentications.get()
+    }
+
+    const fn failures(&mut self, claim: Claim) -> &mut u16 {
+        match claim {
+            Claim::Account => &mut self.failed_accounts,
+            Claim::Operator => &mut self.failed_operators,
+        }
     }
 
     /// Makes the connection process the input that arrived before the peer was greeted.

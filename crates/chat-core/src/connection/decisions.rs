@@ -79,14 +79,24 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     }
 
     /// Returns a function that tells whether the peer may see the room with a given key. The peer may see the rooms
-    /// that its session is in, and those that the policy allows. Only members see
-    /// secret rooms.
+    /// that its session is in, and those that the policy allows. Only the members of a secret room see it.
     pub(super) fn sees(&self) -> impl Fn(&str) -> bool {
         let who = self.visitor_of_policy();
         move |room| {
             let may_see = |who| request::may_see(&self.hub, who, room);
             self.member_in(room).is_some()
                 || !self.hub.is_secret(room) && who.as_ref().is_none_or(may_see)
+        }
+    }
+
+    /// Returns a function that tells whether the peer may learn that a session is in the room with a given key. The peer
+    /// may do so for the rooms that its session is in, and for those of which it may see the room and the members.
+    pub(super) fn sees_who_is_in(&self) -> impl Fn(&str) -> bool {
+        let (sees, who) = (self.sees(), self.visitor_of_policy());
+        move |room| {
+            let may_see_members = |who| request::may_see_members(&self.hub, who, room);
+            sees(room)
+                && (self.member_in(room).is_some() || who.as_ref().is_none_or(may_see_members))
         }
     }
 

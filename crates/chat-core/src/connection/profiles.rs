@@ -1,13 +1,14 @@
 //! Executes the commands about what is known of sessions: of the peer's own, and of others.
 //!
-//! Invariant: a peer learns of no room in this way that lists of rooms hide from it.
+//! Invariant: a peer learns of no room in this way that lists of rooms hide from it, and of no member that lists of
+//! members hide from it.
 
 use crate::admission::Cost;
 use crate::connection::connection::Connection;
 use crate::connection::introduction::Introduction;
 use crate::event::Profile;
 use crate::hub::Question;
-use crate::protocol::{Command, Refusal, Reply, WatchChange};
+use crate::protocol::{Code, Command, Refusal, Reply, WatchChange};
 use crate::room::Identity;
 use crate::text;
 use std::borrow::Cow;
@@ -113,7 +114,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     }
 
     fn show_whois(&mut self, nick: &str) -> Result<(), Refusal> {
-        let whois = self.hub.whois_or_refuse(nick, self.sees())?;
+        let whois = self.hub.whois_or_refuse(nick, self.sees_who_is_in())?;
         self.reply(&Reply::Whois(&whois));
         Ok(())
     }
@@ -134,8 +135,12 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     }
 
     fn watch(&mut self, nicks: &[Cow<'_, str>], change: WatchChange) -> Result<(), Refusal> {
-        self.charge(Cost::lines(nicks.len() / NICKS_PER_LINE));
         let session = Arc::clone(self.session()?.shared());
+        let count = match change {
+            WatchChange::Add | WatchChange::Remove => nicks.len(),
+            WatchChange::Clear | WatchChange::List => session.watched().len(),
+        };
+        self.charge(Cost::lines(count / NICKS_PER_LINE));
         let (watched, refused) = match change {
             WatchChange::Add => self.hub.watch(&session, nicks),
             WatchChange::Remove => {
@@ -162,10 +167,14 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         Ok(())
     }
 
-    /// Makes the session a server operator.
+    /// Makes the session a server operator. A session that has ended meanwhile is not one.
     pub(super) fn become_operator(&mut self, name: &str) -> Result<(), Refusal> {
         let session = self.session()?;
         session.set_operator(true);
+        if !session.is_operator() {
+            let reason = "not done: the session ends";
+            return Err(Refusal::new(Code::Denied, reason));
+        }
         let name = text::clean(text::truncate(name, Profile::REAL_NAME_BYTES_MAX));
         tracing::info!(operator = %name, nick = %session.nick(), "a session is an operator");
         self.reply(&Reply::Operating);

@@ -12,12 +12,12 @@ use std::time::Duration;
 pub struct Whois {
     /// The nick.
     pub nick: Nick,
-    /// What is known besides the nick. If several sessions share the nick, that of the session which began first; but
-    /// the nick is away only if all its sessions are.
+    /// What is known besides the nick. If several sessions share the nick, what is known of the one with the lowest
+    /// [`SessionId`](crate::log::SessionId). The nick is away only if all sessions that `sessions` counts are away.
     pub profile: Profile,
     /// The rooms that the sessions are in, sorted by name, as far as the asking peer may see them.
     pub rooms: Vec<RoomName>,
-    /// How many sessions have the nick.
+    /// How many sessions have the nick. At most 16 are looked at and counted.
     pub sessions: usize,
     /// When the first of the sessions began; `None` if all of them are on other nodes.
     pub since: Option<Timestamp>,

@@ -18,14 +18,14 @@ use std::time::Duration;
 pub struct Presence {
     /// The room's name.
     pub room: RoomName,
-    /// The session that joined, left, was removed or renamed. If a renamed session shares its old or its new nick with
+    /// The session that has changed. If a renamed session shares its old or its new nick with
     /// other sessions, the room announces an arrival or a departure instead, and this field is [`SessionId::NOBODY`].
     pub session: SessionId,
     /// The nick of the session. For [`PresenceChange::Renamed`], the old nick.
     pub nick: Nick,
     /// What changed.
     pub change: PresenceChange,
-    /// Identifies a change that several rooms announce: a new nick, or the end of the session. All rooms of the session
+    /// Identifies a change that several rooms announce: a new nick, another profile, or the end of the session. All rooms of the session
     /// announce the change with the same number, and no other change of the session has that number. A program that
     /// sees several rooms can thus show the change once. `None` if only this room announces the change.
     pub number: Option<NonZeroU32>,

@@ -13,7 +13,7 @@ pub struct Profile {
     pub user_host: UserHost,
     /// The account that the session has proved to own; `None` if it has proved none.
     pub account: Option<Account>,
-    /// The real name, or whatever the peer calls so; `None` if it has given none.
+    /// The real name, as the peer gives it; `None` if it has given none.
     pub real_name: Option<Arc<str>>,
     /// The message of a session that is away; `None` if the session is not away.
     pub away: Option<Arc<str>>,

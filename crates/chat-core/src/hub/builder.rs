@@ -114,7 +114,8 @@ impl HubBuilder {
     /// can match a network. The key is random: after a restart, and on another node, an address has another host. A
     /// program that stores masks, or has several nodes, sets a function with a key of its own.
     ///
-    /// A session with an account has the host `ACCOUNT.account` instead, and a session without an address `local`.
+    /// A session with an account has the host `ACCOUNT.account` instead, and a session without an address `local`. The
+    /// function is not called for accounts: every peer may learn the id of an account, so there is nothing to hide.
     #[must_use]
     pub fn cloak(mut self, host_of: impl Fn(IpAddr) -> String + Send + Sync + 'static) -> Self {
         self.cloak = Some(Box::new(host_of));
@@ -215,6 +216,7 @@ impl HubBuilder {
             policy,
             authenticator,
             policy_log: LogGate::default(),
+            operator_log: LogGate::default(),
             cloak: Cloak::new(cloak),
             operators,
             ended: Ended::default(),

@@ -7,7 +7,8 @@ use crate::sync::Mutex;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-/// How many sessions the hub remembers. The oldest are forgotten first. Each takes about 150 bytes.
+/// How many sessions the hub remembers. The oldest are forgotten first. Each takes up to about 500
+/// bytes.
 const REMEMBERED_MAX: usize = 1024;
 
 /// The most sessions in an answer about one nick.

@@ -19,7 +19,7 @@ use crate::log::{Account, DynJournal, JournalError, Keys, SessionId, Timestamp};
 use crate::log_gate::LogGate;
 use crate::name::{NameError, NameRules, RoomName};
 use crate::peer::Peer;
-use crate::room::{Closed, Feed, PublishError, RoomContext, Told};
+use crate::room::{Closed, Feed, Participant, PublishError, RoomContext, Told};
 use crate::stats::{Counters, Stats};
 use crate::sync::{Mutex, Turns};
 use std::fmt;
@@ -68,6 +68,7 @@ pub(super) struct Inner {
     /// Limits how many authentications run at the same time.
     pub(super) authenticating: Semaphore,
     pub(super) policy_log: LogGate,
+    pub(super) operator_log: LogGate,
     pub(super) cloak: Cloak,
     pub(super) operators: Option<Arc<dyn DynOperators>>,
     pub(super) ended: Ended,
@@ -390,6 +391,15 @@ impl Hub {
                 ?timeout,
                 "the policy panicked or did not answer in time: refused"
             );
+        }
+    }
+
+    /// Logs that the peer of a session has failed to become an operator: at most once a second. The host stands for the
+    /// peer, because no log line of this level contains an address.
+    pub(crate) fn log_failed_operator(&self, session: &Participant) {
+        if self.0.operator_log.opens() {
+            let (nick, user_host) = (session.nick(), session.user_host());
+            tracing::warn!(%nick, host = user_host.host(), "a peer failed to become an operator");
         }
     }
 

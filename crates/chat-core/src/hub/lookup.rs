@@ -1,6 +1,7 @@
-//! Finding sessions by their nicks: who somebody is, who is online, who was here, and who is watched.
+//! Finds sessions by their nicks: what is known of them, which are online, which have ended, and which are watched.
 //!
-//! Invariant: an answer names no session that has not begun, or that has ended.
+//! Invariant: an answer names no session that has not begun, or that has ended. However many sessions share a nick, a
+//! lookup of the nick looks at no more than `SHARING_MAX` of them.
 
 use crate::event::{EndedSession, MemberInfo, NickStatus, Profile, Whois};
 use crate::hub::hub::Hub;
@@ -14,6 +15,9 @@ use std::time::Duration;
 
 /// The most nicks that one request may ask about.
 const ASKED_MAX: usize = 100;
+
+/// The most sessions that a lookup of one nick looks at: those with the lowest ids.
+const SHARING_MAX: usize = 16;
 
 /// A session with a nick that was looked up.
 enum Found {
@@ -33,6 +37,13 @@ impl Found {
         match self {
             Self::Here(session) => session.profile(),
             Self::Elsewhere(session) => session.profile.clone(),
+        }
+    }
+
+    fn is_away(&self) -> bool {
+        match self {
+            Self::Here(session) => session.is_away(),
+            Self::Elsewhere(session) => session.profile.away.is_some(),
         }
     }
 
@@ -64,12 +75,11 @@ impl Hub {
         let first = found.first()?;
         let mut whois = Whois::new(first.nick(), joint_profile(&found)?);
         whois.sessions = found.len();
-        let rooms = found.iter().flat_map(Found::rooms);
-        whois.rooms = rooms
-            .filter(|room| sees(&self.fold(room.as_str())))
-            .collect();
+        whois.rooms = found.iter().flat_map(Found::rooms).collect();
         whois.rooms.sort();
         whois.rooms.dedup();
+        let is_seen = |room: &RoomName| sees(&self.fold(room.as_str()));
+        whois.rooms.retain(is_seen);
         let here = || {
             found.iter().filter_map(|found| match found {
                 Found::Here(session) => Some(session),
@@ -114,7 +124,7 @@ impl Hub {
         nicks.map(status).collect()
     }
 
-    /// Returns the message of a nick that is away; `None` if one of its sessions is not away.
+    /// Returns the message of a nick that is away; `None` if one of the sessions that are looked at is not away.
     pub(crate) fn away(&self, nick: &str) -> Option<Arc<str>> {
         joint_profile(&self.found(nick))?.away
     }
@@ -129,15 +139,18 @@ impl Hub {
             let elsewhere = self.0.participants.elsewhere.lock();
             elsewhere.sessions.get(&who).cloned().map(Found::Elsewhere)
         });
-        found.collect()
+        found.take(SHARING_MAX).collect()
     }
 
-    /// Records that a session of this hub gives up its nick, and tells those who watch the nick.
+    /// Records that a session of this hub gives up its nick, and tells those who watch the nick. A session whose peer was
+    /// not welcomed is not recorded: a peer that registers has a guest nick before it has its own.
     pub(crate) fn note_gone(&self, session: &Participant, nick: &Nick) {
         let key = NickKeys::new(self.names(), nick).key;
-        let ended = EndedSession::new(nick.clone(), session.profile(), self.now());
         self.note_key(&key);
-        self.0.ended.note(key, ended);
+        if session.is_welcome() {
+            let ended = EndedSession::new(nick.clone(), session.profile(), self.now());
+            self.0.ended.note(key, ended);
+        }
     }
 
     /// Tells those who watch a nick, if it has come or gone.
@@ -145,6 +158,14 @@ impl Hub {
         if !self.0.watches.is_empty() {
             self.note_key(&self.fold(nick.as_str()).into());
         }
+    }
+
+    /// Returns how many sessions are told when this nick comes or goes.
+    pub(crate) fn watchers(&self, nick: &Nick) -> usize {
+        if self.0.watches.is_empty() {
+            return 0;
+        }
+        self.0.watches.watchers(&self.fold(nick.as_str()))
     }
 
     fn note_key(&self, key: &Arc<str>) {
@@ -228,7 +249,7 @@ impl Hub {
 /// Returns the profile of sessions that share a nick: that of the first, but away only if all are.
 fn joint_profile(found: &[Found]) -> Option<Profile> {
     let mut profile = found.first()?.profile();
-    if found.iter().any(|found| found.profile().away.is_none()) {
+    if !found.iter().all(Found::is_away) {
         profile.away = None;
     }
     Some(profile)

@@ -161,8 +161,12 @@ pub trait Policy: Send + Sync + 'static {
     }
 
     /// Returns whether the peer may see the names of this room's members: in answers that list members, and when the
-    /// peer joins. If not, the peer only learns how many members there are. Messages and changes of presence still show
-    /// nicks.
+    /// peer joins. If not, the peer only learns how many members there are, and what is known of a member names the room
+    /// only to a peer that is in the room. Messages and changes of presence still show nicks.
+    ///
+    /// No policy covers whether a nick is online: [`Command::Online`](crate::protocol::Command::Online),
+    /// [`Command::Watch`](crate::protocol::Command::Watch) and [`Command::Whowas`](crate::protocol::Command::Whowas)
+    /// answer every peer that has a session.
     ///
     /// The hub calls this method while it writes an answer, and it is not async: an implementation must answer from
     /// memory.

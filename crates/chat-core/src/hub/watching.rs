@@ -1,7 +1,8 @@
 //! The nicks that sessions watch: each watcher is told when the nick comes and goes.
 //!
-//! Invariant: a watcher is told of each change of whether the nick is online, in order. How many nicks a session may
-//! watch, and how many sessions may watch a nick, is bounded.
+//! Invariant: the last notification that a watcher gets of a nick says whether the nick is online. A nick that goes and
+//! comes back before its watchers are told, or that passes from one session to another, may cause no notification. How
+//! many nicks a session may watch, and how many sessions may watch a nick, is bounded.
 
 use crate::event::{MemberInfo, NickStatus};
 use crate::log::SessionId;
@@ -11,8 +12,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// The most sessions that may watch one nick. One change of the nick causes a notification for each of them.
-const WATCHERS_MAX: usize = 1024;
+/// The most sessions that may watch one nick. One change of the nick causes a notification for each of them. All are
+/// notified under the lock, because two changes of a nick must not overtake each other.
+const WATCHERS_MAX: usize = 128;
 
 /// The nicks that sessions of this hub watch, by the nicks' keys.
 #[derive(Debug, Default)]
@@ -66,6 +68,12 @@ impl Watches {
             nicks.remove(key);
             self.count.fetch_sub(1, Ordering::SeqCst);
         }
+    }
+
+    /// Returns how many sessions watch a nick.
+    pub(super) fn watchers(&self, key: &str) -> usize {
+        let nicks = self.nicks.lock();
+        nicks.get(key).map_or(0, |watched| watched.watchers.len())
     }
 
     pub(super) fn is_empty(&self) -> bool {

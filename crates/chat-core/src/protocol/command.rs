@@ -262,7 +262,8 @@ pub enum Command<'a> {
     },
     /// Makes the session a server operator, if the hub's [`Operators`](crate::auth::Operators) accept the name and the
     /// password. The answer is [`Reply::Operating`](crate::protocol::Reply::Operating). A failed attempt is charged as
-    /// one of [`Authenticate`](Self::Authenticate) is.
+    /// one of [`Authenticate`](Self::Authenticate) is, and as many failures in a row end the connection. A success of
+    /// `Authenticate` does not reset their number.
     Operate {
         /// The name of the operator.
         name: Cow<'a, str>,

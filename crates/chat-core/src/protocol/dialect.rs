@@ -157,8 +157,8 @@ pub struct DialectOptions {
     /// [`Hello`](crate::protocol::Command::Hello).
     ///
     /// Until then, no nick is claimed and nothing is announced. Core executes `Authenticate`, `SetProfile`, `Ping`,
-    /// `Quit` and `OptionsChanged`, and refuses every other command. A peer whose hello is refused may send another hello, unless
-    /// core closes the connection, for example because the policy refuses the peer. A peer that has not registered
+    /// `Quit` and `OptionsChanged`, and refuses every other command. A peer whose hello is refused may send another
+    /// hello, unless core closes the connection, for example because the policy refuses the peer. A peer that has not registered
     /// within [`registration_timeout`](Limits::registration_timeout) is disconnected. Core does not call
     /// [`greet`](Dialect::greet) for such a dialect; the [`Welcome`](Reply::Welcome) has the nick and the message of
     /// the day.

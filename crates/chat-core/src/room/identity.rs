@@ -1,6 +1,6 @@
 //! What is known of a session besides its nick, as its participant keeps it.
 //!
-//! Invariant: a session that has said nothing of itself allocates nothing here.
+//! Invariant: a session of which nothing is known besides its nick, its host and its account allocates nothing here.
 
 use crate::event::{PresenceChange, Profile};
 use crate::log::{Account, UserHost};
@@ -16,7 +16,7 @@ pub(crate) struct Identity {
 }
 
 /// What few sessions have.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Extra {
     pub(crate) real_name: Option<Arc<str>>,
     pub(crate) away: Option<Arc<str>>,
@@ -63,6 +63,11 @@ impl Identity {
             profile.is_operator = extra.is_operator;
         }
         profile
+    }
+
+    /// Frees `extra` if it says nothing.
+    pub(super) fn tidy(&mut self) {
+        self.extra.take_if(|extra| **extra == Extra::default());
     }
 
     pub(super) fn is_operator(&self) -> bool {

@@ -24,7 +24,8 @@ pub(crate) struct MailboxFull;
 pub(crate) struct Participant {
     id: SessionId,
     pub(crate) nick: Mutex<Nick>,
-    /// Held while the nick changes or the session enters a room, so that only one of these happens at a time.
+    /// Held while the nick or the profile changes, the session enters a room, or the session ends, so that only one of
+    /// these happens at a time.
     pub(crate) naming: Mutex<()>,
     pub(crate) mail: Mutex<Mail>,
     pub(crate) waker: AtomicWaker,
@@ -35,6 +36,8 @@ pub(crate) struct Participant {
     /// one room announces gets no number.
     changes: AtomicU32,
     is_closing: AtomicBool,
+    /// Whether the session's owner knows its nick: the peer was welcomed, or the program began the session.
+    is_welcome: AtomicBool,
     /// The digest of the client's token, if the client has a token.
     pub(crate) token: Mutex<Option<TokenDigest>>,
     /// The session's account, its user name and host, and what else is known of it.
@@ -99,6 +102,7 @@ impl Participant {
             seats: AtomicU64::new(1),
             changes: AtomicU32::new(1),
             is_closing: AtomicBool::new(false),
+            is_welcome: AtomicBool::new(false),
             token: Mutex::default(),
             identity: Mutex::default(),
             is_away: AtomicBool::new(false),
@@ -147,6 +151,7 @@ impl Participant {
         let mut identity = self.identity.lock();
         let was = identity.profile();
         change(&mut identity);
+        identity.tidy();
         let now = identity.profile();
         self.is_away.store(now.away.is_some(), Ordering::Relaxed);
         (was != now).then_some((was, now))
@@ -154,6 +159,15 @@ impl Participant {
 
     pub(crate) fn is_away(&self) -> bool {
         self.is_away.load(Ordering::Relaxed)
+    }
+
+    /// Notes that the session's owner knows its nick.
+    pub(crate) fn welcome(&self) {
+        self.is_welcome.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_welcome(&self) -> bool {
+        self.is_welcome.load(Ordering::Relaxed)
     }
 
     /// Returns whether the session is a server operator, whom rooms obey as an owner.
@@ -193,10 +207,12 @@ impl Participant {
         let mut identity = self.identity.lock();
         if identity.watching().is_some() {
             identity.extra().watching.remove(key);
+            identity.tidy();
             let mut mail = self.mail.lock();
             if let Some(watched) = &mut mail.watched {
                 watched.retain(|(waiting, _)| **waiting != *key);
             }
+            mail.watched.take_if(|watched| watched.is_empty());
         }
     }
 
@@ -208,6 +224,7 @@ impl Participant {
         }
         self.mail.lock().watched = None;
         let watching = std::mem::take(&mut identity.extra().watching);
+        identity.tidy();
         watching.into_keys().collect()
     }
 

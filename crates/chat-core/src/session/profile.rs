@@ -138,7 +138,7 @@ pub struct WatchError {
     /// The nicks that the session watches now, with their present states.
     pub watched: Vec<NickStatus>,
     /// The nicks that it can't watch: it watches [`Limits::watched_nicks`](crate::Limits::watched_nicks) already, or
-    /// 1,024 sessions watch the nick.
+    /// 128 sessions watch the nick.
     pub refused: Vec<String>,
 }
 

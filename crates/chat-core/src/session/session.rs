@@ -53,10 +53,13 @@ impl Hub {
     ///
     /// Cancel safe: if the future is dropped before it is ready, the nick is not taken.
     pub async fn session(&self, nick: Option<&str>) -> Result<Session, SessionError> {
-        self.begin_session(nick, None, UserHost::default()).await
+        let session = self.begin_session(nick, None, UserHost::default()).await?;
+        session.shared().welcome();
+        Ok(session)
     }
 
-    /// Begins a session under `nick` as [`session`](Self::session) does, with this account, user name and host.
+    /// Begins a session under `nick` as [`session`](Self::session) does, with this account, user name and host. Once the
+    /// peer knows the nick, the caller calls [`Participant::welcome`].
     pub(crate) async fn begin_session(
         &self,
         nick: Option<&str>,

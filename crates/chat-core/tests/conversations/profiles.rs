@@ -1,5 +1,6 @@
 //! What is known of a session besides its nick: who sees it, who is told when it changes, and who may ask.
 
+mod bounds;
 mod dialect;
 
 use crate::unlimited;
@@ -176,6 +177,11 @@ async fn plain_members_say_that_they_are_away_and_ask_who_somebody_is() {
     alice.sends("/msg bob psst").await;
     alice.sees("14:02 you -> bob: psst").await;
     alice.sees("* bob is away: lunch").await;
+    bob.sees("14:02 alice -> you: psst").await;
+    // It is not said again while the message stays the same.
+    alice.sends("/msg bob psst").await;
+    alice.sees("14:02 you -> bob: psst").await;
+    alice.sees_nothing().await;
     bob.sees("14:02 alice -> you: psst").await;
     alice.sends("/whois BOB").await;
     alice.sees("* bob: ~u@local").await;

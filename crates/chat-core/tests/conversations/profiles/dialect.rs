@@ -1,7 +1,7 @@
 //! A dialect in which each line is a command about sessions, and each reply is one line.
 
 use bytes::BytesMut;
-use chat_core::auth::Secret;
+use chat_core::auth::{Credentials, Secret};
 use chat_core::profile::{MemberInfo, NickStatus};
 use chat_core::protocol::{
     Broadcast, Command, Commands, Detected, Detection, Detector, Dialect, DialectOptions, Encoder,
@@ -80,6 +80,10 @@ fn command(line: &str) -> Option<Command<'_>> {
         "UNWATCH" => watch(WatchChange::Remove, rest),
         "CLEAR" => watch(WatchChange::Clear, ""),
         "WATCHED" => watch(WatchChange::List, ""),
+        "LOGIN" => Command::Authenticate(Credentials::Password {
+            account: first.into(),
+            password: Secret::new(second),
+        }),
         "OPER" => Command::Operate {
             name: first.into(),
             password: Secret::new(second),
@@ -185,6 +189,7 @@ impl Dialect for Ask {
                 );
             }
             Reply::Members { members, .. } => put!(out, "{}", joined(members, entry)),
+            Reply::Authenticated(account) => put!(out, "logged in as {account}"),
             Reply::Operating => put!(out, "operator"),
             Reply::Disconnected(nick) => put!(out, "killed {nick}"),
             Reply::Refused(refusal) => put!(out, "no: {refusal}"),
