@@ -30,6 +30,8 @@ pub(super) struct Record {
     pub(super) seq: Option<Seq>,
     pub(super) text: String,
     kind: Kind,
+    /// The changes of modes that the message makes. Unlike the text, they hold the keys.
+    changes: ModeChanges,
     key: Option<String>,
     from: Nick,
     account: Option<Account>,
@@ -67,10 +69,15 @@ impl Model {
     pub(super) fn append(&mut self, drafts: &Drafts, room: &RoomName) -> Range<usize> {
         let start = self.records.len();
         let batch = drafts.clone().number(room.clone(), []);
+        let mut changes = batch.mode_changes();
         let records = batch.messages(0..batch.len()).map(|message| Record {
             seq: None,
             text: message.text.into(),
             kind: message.kind,
+            changes: match message.kind {
+                Kind::Mode => changes.next().unwrap_or_default(),
+                _ => ModeChanges::default(),
+            },
             key: message.kept_key.map(Into::into),
             from: batch.from().clone(),
             account: batch.account().cloned(),
@@ -245,12 +252,8 @@ impl Model {
             return Err(Violation::new(rule, expected, format!("{:?}", head.topic)));
         }
         let mut modes = Modes::default();
-        for record in self
-            .records
-            .iter()
-            .filter(|record| record.kind == Kind::Mode)
-        {
-            for change in &ModeChanges::read(&record.text) {
+        for record in &self.records {
+            for change in &record.changes {
                 modes.change(change, &record.from, record.at);
             }
         }
