@@ -3,7 +3,7 @@
 
 use chat_core::log::{
     Appended, Drafts, Followed, Head, Journal, JournalError, Log, MemoryJournal, Page, Position,
-    Span,
+    Seq, Span,
 };
 use chat_core::{Limits, RoomName};
 use chat_testkit::conformance::{self, Rule};
@@ -71,7 +71,10 @@ impl Log for WrongLog {
     fn follow(&self, after: Position) -> Option<BoxStream<'static, Followed>> {
         let (fault, count) = (self.1, Arc::clone(&self.2));
         let after = match fault {
-            Fault::FollowsAllAgain => self.head().position(),
+            Fault::FollowsAllAgain => Position {
+                seq: Seq::START,
+                ..after
+            },
             _ => after,
         };
         Some(Box::pin(self.0.follow(after)?.flat_map(move |followed| {
