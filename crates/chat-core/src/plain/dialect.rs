@@ -38,6 +38,9 @@ pub(crate) struct Plain {
     greeted_as: Option<Nick>,
     /// Whether the peer has asked for the lists of masks, not for all modes of the room.
     asked_for_bans: bool,
+    /// The peer to whom the last direct message went, and the away message that was shown for it. Boxed, because few
+    /// connections need it.
+    away_shown: Option<Box<(Nick, String)>>,
 }
 
 impl Plain {
@@ -49,6 +52,16 @@ impl Plain {
             is_chunked: false,
             greeted_as: None,
             asked_for_bans: false,
+            away_shown: None,
+        }
+    }
+
+    /// Shows that the receiver of a direct message is away. The same away message is not shown twice in a row.
+    fn show_away(&mut self, nick: &Nick, message: Option<&str>, out: &mut BytesMut) {
+        let shown = message.map(|message| Box::new((nick.clone(), message.to_owned())));
+        if shown != self.away_shown {
+            write_away(nick, message, out);
+            self.away_shown = shown;
         }
     }
 
@@ -222,7 +235,7 @@ impl Dialect for Plain {
             Reply::DirectSent { to, at, text, away } => {
                 self.write_time(at, out);
                 line(out, format_args!("you -> {to}: {text}"));
-                write_away(to, away, out);
+                self.show_away(to, away, out);
             }
             Reply::Who(info) | Reply::Present(info) => write_roll(info, out),
             Reply::Rooms { rooms, has_more } => write_rooms(rooms, has_more, out),
