@@ -170,6 +170,8 @@ export class Network {
 /** A member on the port itself: a program, or a person with `nc`. */
 export class Line {
   received = "";
+  /** How often it has said many things: each time has an answer of its own to wait for. */
+  rounds = 0;
 
   static async open(server) {
     const line = new Line();
@@ -209,9 +211,10 @@ export class Line {
 
   /** Says many things, and waits until the last is in the log. */
   async sayMany(room, texts) {
+    const id = `many-${this.rounds++}`;
     for (const text of texts) this.command({ cmd: "say", room, text });
-    this.command({ cmd: "ping", id: "many" });
-    await this.sees('"re":"many"', 120_000);
+    this.command({ cmd: "ping", id });
+    await this.sees(`"re":"${id}"`, 120_000);
   }
 
   async sees(text, ms) {
