@@ -217,9 +217,20 @@ export class Timeline {
     return this.scroller.scrollTop < this.held - 1 && this.below() > 1;
   }
 
-  /** A scrolling is over. A place that still counts as the end is now where the end is held. */
+  /**
+   * A scrolling is over. A place that counts as the end is now where the end is held. A drawing during the scrolling may
+   * have let go of the end.
+   */
   rested() {
-    if (this.stick) this.held = this.scroller.scrollTop;
+    if (this.room === null || !this.isAtEnd(this.room)) return;
+    this.held = this.scroller.scrollTop;
+    this.stick = true;
+    this.renderLatest(this.room, true);
+  }
+
+  /** @param {Room} room */
+  isAtEnd(room) {
+    return this.below() <= END && this.atWindowEnd && room.live;
   }
 
   /** Shows the unread line if it is above the view. */
@@ -237,7 +248,7 @@ export class Timeline {
     this.frame = 0;
     const room = this.room;
     if (room === null) return;
-    const stick = this.below() <= END && this.atWindowEnd && room.live;
+    const stick = this.isAtEnd(room);
     clearTimeout(this.resting);
     if (stick) this.resting = window.setTimeout(() => this.rested(), REST_MS);
     if (stick !== this.stick) {

@@ -99,6 +99,28 @@ test("a member who rests near the end still follows the messages", async () => {
   await visit.close();
 });
 
+test("what is drawn while a member scrolls near the end does not stop the following", async () => {
+  const bob = await fill("drawn");
+  const visit = await visitor(server);
+  const page = await visit.join("kim", "drawn");
+  await shows(page, "message 199");
+  await until(async () => (await below(page)) < 1, () => "the end");
+  // Two frames later, the page has been told of the scrolling.
+  await page.locator("#timeline").evaluate((element) => new Promise((resolve) => {
+    element.scrollTop -= 10;
+    requestAnimationFrame(() => requestAnimationFrame(resolve));
+  }));
+  // It is drawn in the list of rooms, and changes nothing in the messages.
+  bob.command({ cmd: "tell", to: "kim", text: "psst" });
+  await page.locator("#direct-list", { hasText: "bob-drawn" }).waitFor();
+  await page.locator("#latest").waitFor({ state: "hidden" });
+  await bob.sayMany("drawn", ["followed"]);
+  await shows(page, "followed");
+  await until(async () => (await below(page)) < 1, () => "the end");
+  bob.close();
+  await visit.close();
+});
+
 test("writing several lines does not leave the end", async () => {
   const bob = await fill("lines");
   const visit = await visitor(server);
