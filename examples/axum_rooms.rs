@@ -276,7 +276,8 @@ mod tests {
         assert_eq!(long.ask(command).await.unwrap_or(Value::Null), Value::Null);
         app.hub.drain();
         assert_eq!(kim.next().await?["code"], "draining");
-        assert_eq!(kim.next().await?, Value::Null);
+        // The server may have closed the socket before the answer to its close frame is written, which is an error.
+        assert_eq!(kim.next().await.unwrap_or(Value::Null), Value::Null);
         app.tabs.close();
         app.tabs.wait().await;
         Ok(())
