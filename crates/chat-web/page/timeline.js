@@ -39,7 +39,7 @@ export class Timeline {
     /** The ids of the first and the last message of the slice. */
     this.first = "";
     this.last = "";
-    /** The slice ends where the window ends, and its end is in view. */
+    /** New messages move the view: the end, or a place that counts as the end, is in view. */
     this.stick = true;
     this.atWindowEnd = true;
     /** Where the end was when it was last in view. The member has scrolled up if the view is above that. */
@@ -70,6 +70,7 @@ export class Timeline {
   /** @param {Room} room */
   show(room) {
     if (this.room === room) return;
+    clearTimeout(this.resting);
     if (this.room !== null) this.places.set(this.room.id, this.place());
     this.room = room;
     for (const { element } of this.rows.values()) element.remove();
@@ -218,14 +219,24 @@ export class Timeline {
   }
 
   /**
-   * A scrolling is over. A place that counts as the end is now where the end is held. A drawing during the scrolling may
-   * have let go of the end.
+   * A scrolling is over. A place that counts as the end is now where the end is held, also if a drawing took the first
+   * pixels of the scrolling for a scroll away from the end.
+   * @param {number} scrollTop
    */
-  rested() {
-    if (this.room === null || !this.isAtEnd(this.room)) return;
+  rested(scrollTop) {
+    const { room } = this;
+    // Elsewhere by now: the scrolling goes on, and its event is on the way.
+    if (room === null || this.scroller.scrollTop !== scrollTop) return;
+    if (this.stick) this.held = this.scroller.scrollTop;
+    else if (this.isAtEnd(room)) this.setStick(room, true);
+  }
+
+  /** @param {Room} room @param {boolean} stick */
+  setStick(room, stick) {
+    this.stick = stick;
     this.held = this.scroller.scrollTop;
-    this.stick = true;
-    this.renderLatest(this.room, true);
+    this.renderLatest(room, this.atWindowEnd && room.live);
+    this.onwatch();
   }
 
   /** @param {Room} room */
@@ -248,15 +259,13 @@ export class Timeline {
     this.frame = 0;
     const room = this.room;
     if (room === null) return;
-    const stick = this.isAtEnd(room);
+    const isAtEnd = this.isAtEnd(room);
     clearTimeout(this.resting);
-    if (stick) this.resting = window.setTimeout(() => this.rested(), REST_MS);
-    if (stick !== this.stick) {
-      this.stick = stick;
-      this.held = 0;
-      this.renderLatest(room, this.atWindowEnd && room.live);
-    }
-    this.onwatch();
+    const { scrollTop } = this.scroller;
+    if (isAtEnd) this.resting = window.setTimeout(() => this.rested(scrollTop), REST_MS);
+    // Who has left the end and is still near it may be on the way up: only a rest tells.
+    const stick = isAtEnd && (this.stick || this.below() <= 1);
+    if (stick !== this.stick) this.setStick(room, stick);
     this.fill();
   }
 
@@ -333,6 +342,7 @@ export class Timeline {
     if (!room.messages.some((message) => message.id === id)) await this.session.around(room, seq);
     const index = room.messages.findIndex((message) => message.id === id);
     if (this.room !== room || index < 0) return;
+    clearTimeout(this.resting);
     this.stick = false;
     this.remember(room, Math.max(0, index - SLICE / 2), Math.min(room.messages.length, index + SLICE / 2));
     this.render();

@@ -99,24 +99,60 @@ test("a member who rests near the end still follows the messages", async () => {
   await visit.close();
 });
 
+/** Keeps the page's socket, to give the page an event between two frames. */
+function keepSocket() {
+  globalThis.WebSocket = class extends WebSocket {
+    constructor(...args) {
+      super(...args);
+      globalThis.socket = this;
+    }
+  };
+}
+
+/**
+ * Scrolls up in steps. After each, lets the page hear of it, and makes it draw something that is not among the messages.
+ * Returns how far the end is then below the view.
+ */
+async function scrollAndDraw(timeline, steps) {
+  const frame = () => new Promise((resolve) => requestAnimationFrame(resolve));
+  const data = JSON.stringify({ ev: "told", ts: Date.now(), from: "lee", text: "psst" });
+  for (const pixels of steps) {
+    timeline.scrollTop -= pixels;
+    await frame();
+    await frame();
+    globalThis.socket.dispatchEvent(new MessageEvent("message", { data }));
+    await frame();
+    await frame();
+  }
+  return timeline.scrollHeight - timeline.scrollTop - timeline.clientHeight;
+}
+
 test("what is drawn while a member scrolls near the end does not stop the following", async () => {
   const bob = await fill("drawn");
   const visit = await visitor(server);
+  await visit.context.addInitScript(keepSocket);
   const page = await visit.join("kim", "drawn");
   await shows(page, "message 199");
   await until(async () => (await below(page)) < 1, () => "the end");
-  // Two frames later, the page has been told of the scrolling.
-  await page.locator("#timeline").evaluate((element) => new Promise((resolve) => {
-    element.scrollTop -= 10;
-    requestAnimationFrame(() => requestAnimationFrame(resolve));
-  }));
-  // It is drawn in the list of rooms, and changes nothing in the messages.
-  bob.command({ cmd: "tell", to: "kim", text: "psst" });
-  await page.locator("#direct-list", { hasText: "bob-drawn" }).waitFor();
+  await page.locator("#timeline").evaluate(scrollAndDraw, [10]);
   await page.locator("#latest").waitFor({ state: "hidden" });
   await bob.sayMany("drawn", ["followed"]);
   await shows(page, "followed");
   await until(async () => (await below(page)) < 1, () => "the end");
+  assert.equal(await page.locator(".unread-line").count(), 0);
+  bob.close();
+  await visit.close();
+});
+
+test("what is drawn while a member scrolls up slowly does not bring the end back", async () => {
+  const bob = await fill("slow");
+  const visit = await visitor(server);
+  await visit.context.addInitScript(keepSocket);
+  const page = await visit.join("kim", "slow");
+  await shows(page, "message 199");
+  await until(async () => (await below(page)) < 1, () => "the end");
+  const far = await page.locator("#timeline").evaluate(scrollAndDraw, [5, 5, 5, 5]);
+  assert.ok(far >= 19, `${far} pixels`);
   bob.close();
   await visit.close();
 });
